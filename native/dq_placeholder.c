@@ -1,0 +1,1 @@
+int dq_placeholder(void); int dq_placeholder(void){return 0;}
