@@ -1,1 +1,0 @@
-int dq_placeholder(void); int dq_placeholder(void){return 0;}
