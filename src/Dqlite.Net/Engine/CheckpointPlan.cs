@@ -56,19 +56,19 @@ internal sealed class CheckpointPlan(NodeContext node)
         }
     }
 
-    /// <summary>A checkpoint ended; null when its database was dropped under it.</summary>
-    public void OnCheckpointed(ReplicatedDatabase database, DatabaseMeta? meta, long nowNs, RaftOutputs outputs)
+    /// <summary>A checkpoint ended, or its database was dropped under it.</summary>
+    public void OnCheckpointed(ReplicatedDatabase database, long nowNs, RaftOutputs outputs)
     {
         database.IsCheckpointing = false;
         if (database.IsStopped)
         {
             node.Databases.DeleteDropped(database);
         }
-        else if (meta is not null)
+        else
         {
-            database.OnCheckpointed(meta);
+            database.OnCheckpointed();
             node.Databases.SavePublication(database);
-            node.Log.Checkpointed(database.Name, meta.DoneIndex);
+            node.Log.Checkpointed(database.Name, database.DoneIndex);
         }
 
         node.Installs.OnCheckpointed(nowNs, outputs);
@@ -153,7 +153,7 @@ internal sealed class CheckpointPlan(NodeContext node)
             Configuration = configuration,
             ConfigurationIndex = configurationIndex,
             TermStarts = node.Core.TermStarts.Where(start => start.FirstIndex <= index).ToArray(),
-            Address = node.Address,
+            OwnAddress = node.Address,
         };
         node.Core.Compact(index);
         node.OnCompacted(index);

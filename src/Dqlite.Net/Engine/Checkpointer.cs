@@ -1,4 +1,4 @@
-using Dqlite.Net.Storage;
+using Dqlite.Raft;
 using Dqlite.Sqlite;
 
 namespace Dqlite.Net.Engine;
@@ -36,22 +36,19 @@ internal sealed class Checkpointer : IDisposable
     }
 
     /// <summary>Carries out one checkpoint, on the caller's thread.</summary>
-    public static DatabaseMeta Run(NodeContext node, ReplicatedDatabase database, long index, ulong lsn)
+    public static void Run(NodeContext node, ReplicatedDatabase database, long index, ulong lsn)
     {
-        var meta = database.Meta with { TargetIndex = index };
-        DatabaseMetaFile.Update(node.Files, database.Files.MetaPath, meta);
+        database.MetaFile.Write(database.Meta with { CheckpointTarget = new LogIndex(index) });
         var (pageCount, checksum) = database.Pages.Checkpoint(lsn);
-        meta = meta with
+        database.MetaFile.Write(database.Meta with
         {
-            DoneIndex = index,
-            LastEntryIndex = index,
+            CheckpointDone = new LogIndex(index),
+            LastEntry = new LogIndex(index),
             PageCount = pageCount,
             Checksum = checksum,
-            Identity = node.Files.GetState(database.Files.DatabasePath),
-        };
-        DatabaseMetaFile.Update(node.Files, database.Files.MetaPath, meta);
+            File = node.Files.GetState(database.Files.DatabasePath),
+        });
         database.Pages.CheckpointDone(lsn);
-        return meta;
     }
 
     /// <summary>Ends the thread after the checkpoint that is running.</summary>
@@ -91,13 +88,13 @@ internal sealed class Checkpointer : IDisposable
 
             try
             {
-                var meta = Run(_node, job.Database, job.Index, job.Lsn);
-                _node.Call((nowNs, outputs) => _node.Checkpoints.OnCheckpointed(job.Database, meta, nowNs, outputs));
+                Run(_node, job.Database, job.Index, job.Lsn);
+                _node.Call((nowNs, outputs) => _node.Checkpoints.OnCheckpointed(job.Database, nowNs, outputs));
             }
             catch (ShimException) when (job.Database.IsStopped)
             {
                 // The database was dropped, or the node stopped, under the checkpoint.
-                _node.Call((nowNs, outputs) => _node.Checkpoints.OnCheckpointed(job.Database, null, nowNs, outputs));
+                _node.Call((nowNs, outputs) => _node.Checkpoints.OnCheckpointed(job.Database, nowNs, outputs));
             }
 #pragma warning disable CA1031 // A checkpoint that failed leaves a file that only the log can mend: the node stops, the process goes on.
             catch (Exception exception)

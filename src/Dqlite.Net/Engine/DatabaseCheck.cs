@@ -24,7 +24,7 @@ internal static class DatabaseCheck
             throw Damaged(paths.DatabasePath, "it, or its checksum file, is missing");
         }
 
-        if (meta.TargetIndex > meta.DoneIndex)
+        if (meta.CheckpointTarget > meta.CheckpointDone)
         {
             // An unfinished checkpoint: the file is expected to differ, and the log holds every page that does.
             return;
@@ -36,7 +36,7 @@ internal static class DatabaseCheck
             throw Damaged(paths.DatabasePath, $"it has {state.SizeBytes} bytes where {(long)meta.PageCount * meta.PageSize} belong");
         }
 
-        if (state != meta.Identity)
+        if (state != meta.File)
         {
             throw Damaged(paths.DatabasePath, "its size, inode or modification time is not what this node left: it was written, copied or restored while the node was down");
         }

@@ -33,6 +33,22 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
     /// <summary>A database by name, an unpublished one too.</summary>
     public ReplicatedDatabase? FindByName(string name) => _byId.Values.FirstOrDefault(database => database.Name == name);
 
+    /// <summary>The highest index that a finished checkpoint in this directory covers: everything up to it is committed.</summary>
+    public static LogIndex HighestDone(IFileSystem files, string directory)
+    {
+        var highest = LogIndex.Zero;
+        foreach (var name in files.Exists(directory) ? files.ListFiles(directory) : [])
+        {
+            if (name.EndsWith(DatabaseMetaFile.Extension, StringComparison.Ordinal))
+            {
+                using var meta = DatabaseMetaFile.Open(files, System.IO.Path.Combine(directory, name));
+                highest = meta.Meta.CheckpointDone > highest ? meta.Meta.CheckpointDone : highest;
+            }
+        }
+
+        return highest;
+    }
+
     /// <summary>Opens what lies in the directory. Once, at start.</summary>
     public void Load()
     {
@@ -49,15 +65,16 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
         foreach (var path in System.IO.Directory.GetFiles(directory, "*.meta").Order(StringComparer.Ordinal))
         {
             var files = new DatabaseFiles(directory, System.IO.Path.GetFileNameWithoutExtension(path));
-            var meta = DatabaseMetaFile.Read(node.Files, files.MetaPath);
-            if (_dropped.ContainsKey(meta.DatabaseId))
+            var metaFile = DatabaseMetaFile.Open(node.Files, files.MetaPath);
+            if (_dropped.ContainsKey(metaFile.Meta.DatabaseId))
             {
+                metaFile.Dispose();
                 Delete(files);
                 continue;
             }
 
-            DatabaseCheck.Verify(node.Files, files, meta);
-            Add(ReplicatedDatabase.Open(node, node.Options, files, meta));
+            DatabaseCheck.Verify(node.Files, files, metaFile.Meta);
+            Add(ReplicatedDatabase.Open(node, node.Options, files, metaFile));
         }
     }
 
@@ -88,20 +105,20 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
             DatabaseId = index.Value,
             Name = entry.Name,
             PageSize = entry.PageSize,
-            AutoVacuum = entry.AutoVacuum,
+            AutoVacuum = (byte)entry.AutoVacuum,
             IsPublished = entry.Published,
-            TargetIndex = index.Value,
-            DoneIndex = index.Value,
-            LastEntryIndex = index.Value,
+            CheckpointTarget = index,
+            CheckpointDone = index,
+            LastEntry = index,
             PageCount = 1,
             Checksum = checksum,
-            Identity = node.Files.GetState(files.DatabasePath),
+            File = node.Files.GetState(files.DatabasePath),
         };
-        DatabaseMetaFile.Create(node.Files, files.MetaPath, meta);
+        var metaFile = DatabaseMetaFile.Create(node.Files, files.MetaPath, meta);
         node.Files.SyncDirectory(directory);
-        var database = ReplicatedDatabase.Open(node, node.Options, files, meta);
+        var database = ReplicatedDatabase.Open(node, node.Options, files, metaFile);
         Add(database);
-        node.Replicator.OnCreated(database);
+        node.Replicator.OnVisible(database);
     }
 
     /// <summary>Applies a drop entry.</summary>
@@ -132,6 +149,7 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
             database.IsPublished = true;
             SavePublication(database);
             _published = _published.SetItem(database.Name, database);
+            node.Replicator.OnVisible(database);
         }
     }
 
@@ -140,8 +158,7 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
     {
         if (database.HasUnsavedPublication && !database.IsCheckpointing)
         {
-            database.Meta = database.Meta with { IsPublished = true };
-            DatabaseMetaFile.Update(node.Files, database.Files.MetaPath, database.Meta);
+            database.MetaFile.Write(database.Meta with { IsPublished = true });
         }
     }
 

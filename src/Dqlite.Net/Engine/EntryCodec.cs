@@ -78,6 +78,12 @@ internal static class EntryCodec
         return bytes;
     }
 
+    /// <summary>Fills in the database's checksum after the entry.</summary>
+    public static void SetChecksum(Span<byte> payload, ulong checksum) => BinaryPrimitives.WriteUInt64LittleEndian(payload[32..], checksum);
+
+    /// <summary>Fills in the index of the database's previous entry.</summary>
+    public static void SetPrevious(Span<byte> payload, long previousIndex) => BinaryPrimitives.WriteInt64LittleEndian(payload[16..], previousIndex);
+
     /// <summary>The kind of an entry.</summary>
     /// <exception cref="InvalidDataException">The entry is of a newer version or damaged.</exception>
     public static DatabaseEntryKind KindOf(ReadOnlySpan<byte> payload)

@@ -20,10 +20,9 @@ internal static class InstallFiles
         files.SyncDirectory(dataDirectory);
     }
 
-    /// <summary>Renames the new files over the old ones and writes each NAME.meta. Returns the metas in the manifest's order.</summary>
-    public static IReadOnlyList<DatabaseMeta> Switch(IFileSystem files, string directory, InstallManifest manifest)
+    /// <summary>Renames the new files over the old ones and writes each NAME.meta. </summary>
+    public static void Switch(IFileSystem files, string directory, InstallManifest manifest)
     {
-        var metas = new List<DatabaseMeta>();
         foreach (var database in manifest.Databases)
         {
             var paths = database.FilesIn(directory);
@@ -34,21 +33,19 @@ internal static class InstallFiles
                 DatabaseId = database.Id,
                 Name = database.Name,
                 PageSize = database.PageSize,
-                AutoVacuum = database.AutoVacuum,
+                AutoVacuum = (byte)database.AutoVacuum,
                 IsPublished = database.IsPublished,
-                TargetIndex = database.LastEntryIndex,
-                DoneIndex = database.LastEntryIndex,
-                LastEntryIndex = database.LastEntryIndex,
+                CheckpointTarget = new LogIndex(database.LastEntryIndex),
+                CheckpointDone = new LogIndex(database.LastEntryIndex),
+                LastEntry = new LogIndex(database.LastEntryIndex),
                 PageCount = database.PageCount,
                 Checksum = database.Checksum,
-                Identity = files.GetState(paths.DatabasePath),
+                File = files.GetState(paths.DatabasePath),
             };
-            DatabaseMetaFile.Create(files, paths.MetaPath, meta);
-            metas.Add(meta);
+            DatabaseMetaFile.Create(files, paths.MetaPath, meta).Dispose();
         }
 
         files.SyncDirectory(directory);
-        return metas;
     }
 
     /// <summary>The log's base after the installation.</summary>
@@ -59,7 +56,7 @@ internal static class InstallFiles
         Configuration = ConfigurationCodec.Decode(manifest.Configuration),
         ConfigurationIndex = manifest.ConfigurationIndex,
         TermStarts = manifest.TermStarts,
-        Address = address,
+        OwnAddress = address,
     };
 
     /// <summary>Before anything is opened: finishes an installation that a crash interrupted, or removes what is left of one that never got far.</summary>

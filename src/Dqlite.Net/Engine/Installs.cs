@@ -157,17 +157,19 @@ internal sealed class Installs(NodeContext node)
             node.Databases.Delete(database.Files);
         }
 
-        var metas = InstallFiles.Switch(node.Files, node.Databases.Directory, manifest);
-        foreach (var meta in metas)
+        InstallFiles.Switch(node.Files, node.Databases.Directory, manifest);
+        foreach (var installed in manifest.Databases)
         {
-            var existing = node.Databases.All.FirstOrDefault(database => database.Id == meta.DatabaseId);
+            var files = installed.FilesIn(node.Databases.Directory);
+            var metaFile = DatabaseMetaFile.Open(node.Files, files.MetaPath);
+            var existing = node.Databases.All.FirstOrDefault(database => database.Id == installed.Id);
             if (existing is not null)
             {
-                existing.OnInstalled(meta);
+                existing.OnInstalled(metaFile);
             }
             else
             {
-                node.Databases.Add(ReplicatedDatabase.Open(node, node.Options, new DatabaseFiles(node.Databases.Directory, meta.Name), meta));
+                node.Databases.Add(ReplicatedDatabase.Open(node, node.Options, files, metaFile));
             }
         }
     }

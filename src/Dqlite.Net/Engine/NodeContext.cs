@@ -24,7 +24,7 @@ internal sealed class NodeContext : INodeServices
         Files = parts.Files;
         Metadata = parts.Metadata;
         ClusterId = parts.ClusterId;
-        Address = parts.LogBase.Address;
+        Address = parts.LogBase.OwnAddress;
         Store = parts.Log;
         Core = parts.Core;
         Transport = parts.Transport;
@@ -63,7 +63,7 @@ internal sealed class NodeContext : INodeServices
     /// <summary>Where this node listens; empty when nowhere.</summary>
     public string Address { get; }
 
-    public string LogBasePath => Path.Combine(Options.DataDirectory, NodeFiles.LogBaseName);
+    public string LogBasePath => Path.Combine(Options.DataDirectory, LogBaseFile.FileName);
 
     public SegmentedLog Store { get; }
 
@@ -158,7 +158,7 @@ internal sealed class NodeContext : INodeServices
     public Exception StoppedError() => DqliteErrors.Stopped(Failure);
 
     /// <summary>An entry of the log.</summary>
-    public LogEntry ReadEntry(LogIndex index) => Cache.Find(index) ?? Store.Read(index, index, long.MaxValue)[0];
+    public LogEntry ReadEntry(LogIndex index) => Cache.Find(index) ?? ReadStore(index, index)[0];
 
     /// <summary>Entries of the log.</summary>
     public IReadOnlyList<LogEntry> ReadEntries(LogIndex first, LogIndex last)
@@ -172,7 +172,7 @@ internal sealed class NodeContext : INodeServices
             }
             else
             {
-                entries.AddRange(Store.Read(index, last, long.MaxValue));
+                entries.AddRange(ReadStore(index, last));
                 break;
             }
         }
@@ -268,6 +268,9 @@ internal sealed class NodeContext : INodeServices
         OnApplied(nowNs, outputs);
     }
 
+    private IReadOnlyList<LogEntry> ReadStore(LogIndex first, LogIndex last) =>
+        Store.Read(first, last, long.MaxValue) ?? throw new RaftInvariantException($"The log does not hold the entries {first} to {last} that the core thinks it has.");
+
     private CommitOutcome Outcome(LogIndex index, Term term)
     {
         if (index > Applier.LastApplied)
@@ -301,9 +304,6 @@ internal sealed record NodeParts(DqliteNodeOptions Options, IFileSystem Files, M
 /// <summary>Names in the data directory.</summary>
 internal static class NodeFiles
 {
-    public const string LockName = "node.lock";
-    public const string MetadataName = "metadata";
-    public const string LogBaseName = "log.base";
     public const string LogDirectoryName = "log";
     public const string DatabaseDirectoryName = "databases";
 }

@@ -60,4 +60,10 @@ internal sealed partial class NodeLog(ILogger logger)
 
     [LoggerMessage(18, LogLevel.Error, "A handler of LeaderChanged failed")]
     public partial void HandlerFailed(Exception exception);
+
+    [LoggerMessage(19, LogLevel.Information, "This node is not a voter yet: {Reason}")]
+    public partial void PromotionWaits(string reason);
+
+    [LoggerMessage(20, LogLevel.Error, "This node may not become a voter: {Reason}")]
+    public partial void PromotionRefused(string reason);
 }

@@ -144,7 +144,7 @@ internal sealed class NodeLoop
         if (_outputs.HardState is { } state)
         {
             _outputs.HardState = null;
-            _node.Metadata.WriteHardState(state);
+            _node.Metadata.Write(state);
             _core.HardStatePersisted(state, nowNs, _outputs);
         }
     }

@@ -145,7 +145,7 @@ internal sealed class NodeRuntime
     {
         if (database.CheckpointTarget(_node.Core.LastIndex) is { } target)
         {
-            database.OnCheckpointed(Checkpointer.Run(_node, database, target.Index, target.Lsn));
+            Checkpointer.Run(_node, database, target.Index, target.Lsn);
         }
     }
 }

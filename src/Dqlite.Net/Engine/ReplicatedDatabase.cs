@@ -27,17 +27,16 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     private Exception? _stopped;
     private volatile bool _mustPropose;
 
-    private ReplicatedDatabase(INodeServices node, DatabaseFiles files, PageDatabase? pages, DatabaseMeta meta)
+    private ReplicatedDatabase(INodeServices node, DatabaseFiles files, DatabaseMetaFile metaFile)
     {
+        var meta = metaFile.Meta;
         _node = node;
         Files = files;
-        Pages = pages!;
-        Meta = meta;
+        Pages = null!;
+        MetaFile = metaFile;
         _ledger = new CommitLedger(meta.Name, () => node.LeaderAddress);
-        _lastIndex = meta.LastEntryIndex;
-        ProposedIndex = meta.LastEntryIndex;
-        DoneIndex = meta.DoneIndex;
-        TargetIndex = meta.TargetIndex;
+        _lastIndex = meta.LastEntry.Value;
+        ProposedIndex = meta.LastEntry.Value;
         IsPublished = meta.IsPublished;
     }
 
@@ -62,8 +61,11 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     /// <summary>Its files.</summary>
     public DatabaseFiles Files { get; }
 
-    /// <summary>Loop and checkpoint: what NAME.meta holds.</summary>
-    public DatabaseMeta Meta { get; set; }
+    /// <summary>NAME.meta: written by the loop, or by the checkpoint while one runs.</summary>
+    public DatabaseMetaFile MetaFile { get; private set; }
+
+    /// <summary>What NAME.meta holds.</summary>
+    public DatabaseMeta Meta => MetaFile.Meta;
 
     /// <summary>Log index of its create entry.</summary>
     public long Id => Meta.DatabaseId;
@@ -75,10 +77,10 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     public long ProposedIndex { get; private set; }
 
     /// <summary>Loop: the file holds everything up to this index.</summary>
-    public long DoneIndex { get; private set; }
+    public long DoneIndex => Meta.CheckpointDone.Value;
 
     /// <summary>Loop: the file may hold parts of everything up to this index; nothing is served before it has been applied.</summary>
-    public long TargetIndex { get; private set; }
+    public long TargetIndex => Meta.CheckpointTarget.Value;
 
     /// <summary>Loop: a checkpoint of it is running.</summary>
     public bool IsCheckpointing { get; set; }
@@ -102,10 +104,11 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     public long FirstPendingIndex => _marks.TryPeek(out var mark) ? mark.Index : 0;
 
     /// <summary>Opens the files of a database. Loop.</summary>
-    public static ReplicatedDatabase Open(INodeServices node, DqliteNodeOptions options, DatabaseFiles files, DatabaseMeta meta)
+    public static ReplicatedDatabase Open(INodeServices node, DqliteNodeOptions options, DatabaseFiles files, DatabaseMetaFile metaFile)
     {
-        var recovering = meta.TargetIndex > meta.DoneIndex;
-        var database = new ReplicatedDatabase(node, files, null, meta) { IsRecovering = recovering };
+        var meta = metaFile.Meta;
+        var recovering = meta.CheckpointTarget > meta.CheckpointDone;
+        var database = new ReplicatedDatabase(node, files, metaFile) { IsRecovering = recovering };
         database.Pages = PageDatabase.Open(
             new PageDatabaseOptions
             {
@@ -257,12 +260,9 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
         return IsRecovering ? null : target;
     }
 
-    /// <summary>Loop: a checkpoint to this index is finished.</summary>
-    public void OnCheckpointed(DatabaseMeta meta)
+    /// <summary>Loop: a checkpoint has finished, and NAME.meta says how far it went.</summary>
+    public void OnCheckpointed()
     {
-        Meta = meta;
-        DoneIndex = meta.DoneIndex;
-        TargetIndex = meta.TargetIndex;
         while (_marks.TryPeek(out var mark) && mark.Index <= DoneIndex)
         {
             PendingBytes -= mark.Bytes;
@@ -271,17 +271,17 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     }
 
     /// <summary>Loop: an install has replaced the files.</summary>
-    public void OnInstalled(DatabaseMeta meta)
+    public void OnInstalled(DatabaseMetaFile metaFile)
     {
-        Meta = meta;
+        MetaFile.Dispose();
+        MetaFile = metaFile;
+        var meta = metaFile.Meta;
         IsPublished = meta.IsPublished;
-        DoneIndex = meta.DoneIndex;
-        TargetIndex = meta.TargetIndex;
         IsRecovering = false;
         _marks.Clear();
         PendingBytes = 0;
-        Volatile.Write(ref _lastIndex, meta.LastEntryIndex);
-        ProposedIndex = meta.LastEntryIndex;
+        Volatile.Write(ref _lastIndex, meta.LastEntry.Value);
+        ProposedIndex = meta.LastEntry.Value;
         Pages.Reopen(meta.PageCount, meta.Checksum);
         Pages.SetServing(ShimResult.Ok);
         _ledger.OnCommitted(Pages.State.CommittedLsn);
@@ -425,7 +425,11 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     }
 
     /// <inheritdoc/>
-    public void Dispose() => Pages.Dispose();
+    public void Dispose()
+    {
+        Pages.Dispose();
+        MetaFile.Dispose();
+    }
 
     private void EndRecovery(ulong checksum)
     {

@@ -33,7 +33,7 @@ internal sealed class Replicator(NodeContext node)
 
         _draftTerm = core.CurrentTerm;
         node.Databases.DropAbandonedImports(_draftTerm);
-        foreach (var database in node.Databases.All)
+        foreach (var database in node.Databases.All.Where(database => database.IsPublished))
         {
             database.Lead(_draftTerm);
         }
@@ -67,10 +67,10 @@ internal sealed class Replicator(NodeContext node)
         }
     }
 
-    /// <summary>A database that appeared while this node leads.</summary>
-    public void OnCreated(ReplicatedDatabase database)
+    /// <summary>A database that appeared while this node leads. One under import takes no drafts: its pages come as entries.</summary>
+    public void OnVisible(ReplicatedDatabase database)
     {
-        if (_isOpen)
+        if (_isOpen && database.IsPublished)
         {
             database.Lead(_draftTerm);
         }
