@@ -265,6 +265,7 @@ int dq_db_get_state(dq_db *db, dq_db_state *out) {
       .commits = db->commits,
       .fences = db->fences,
       .dirty_pages = db->gen->dirty_pages,
+      .last_lsn = db->last_lsn,
   };
   dq_unlock(db);
   return SQLITE_OK;

@@ -215,6 +215,7 @@ typedef struct dq_db_state {
   uint32_t queued_drafts;
   uint64_t pages_read_file, pages_read_store, drafts, commits, fences; /* counters since open */
   uint64_t dirty_pages;         /* pages whose newest version <= c is not in the file */
+  uint64_t last_lsn;            /* highest LSN given out; a fence leaves it */
 } dq_db_state;
 
 /* Creates NAME.db (canonical page 1) and its sums and fsyncs both; not the directory. */
