@@ -7,7 +7,7 @@ namespace Dqlite.Net.Tests.Transport;
 public sealed class LatencyMeasurement
 {
     [Test]
-    public void Round_trip_over_loopback([Values(64, 8 << 10, 8000, 4000, 2000, 20000, 64 << 10, 1 << 20)] int sizeBytes)
+    public void Round_trip_over_loopback([Values(64, 8 << 10, 64 << 10, 1 << 20)] int sizeBytes)
     {
         var (first, second) = TestNode.Pair();
         using var _ = first;
