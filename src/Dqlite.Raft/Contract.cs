@@ -134,7 +134,7 @@ public readonly record struct ReadState(long RequestId, bool Success, LogIndex I
 public sealed class RaftOutputs
 {
     /// <summary>1. To be made durable, then reported by HardStatePersisted. Null when unchanged.</summary>
-    public HardState? HardState { get; internal set; }
+    public HardState? HardState { get; set; }
 
     /// <summary>2. When set, the log is cut first: entries from this index on are dropped (Raft section 5.3, conflict).</summary>
     public LogIndex? TruncateFrom { get; internal set; }

@@ -105,8 +105,9 @@ public sealed record AppendEntriesRequest(NodeId From, NodeId To, Term Term, Log
 /// <param name="Success">Whether the previous entry matched.</param>
 /// <param name="MatchIndex">On success: up to here the follower's durable log equals the leader's.</param>
 /// <param name="RejectedPrevIndex">On failure: the PrevLogIndex that was refused.</param>
-/// <param name="ConflictTerm">On failure: term of the follower's entry there (or of its last entry before it), for the fast back-off of Raft section 5.3.</param>
-/// <param name="ConflictIndex">On failure: first index that the leader should try next to.</param>
+/// <param name="ConflictTerm">On failure: the follower's term at <paramref name="ConflictIndex"/>, for the fast back-off of Raft section 5.3.</param>
+/// <param name="ConflictIndex">On failure: the follower's last entry at or before RejectedPrevIndex whose term is at most the request's
+/// PrevLogTerm; nothing behind it can match, so it is the next PrevLogIndex to try. Zero when there is none.</param>
 /// <param name="ReadSequence">Echo.</param>
 /// <param name="SentAtNs">Echo.</param>
 public sealed record AppendEntriesResponse(NodeId From, NodeId To, Term Term, bool Success, LogIndex MatchIndex, LogIndex RejectedPrevIndex,

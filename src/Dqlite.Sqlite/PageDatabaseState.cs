@@ -62,6 +62,9 @@ public readonly record struct PageDatabaseState
     /// <summary>Pages whose newest committed version is not in the file.</summary>
     public ulong DirtyPages { get; init; }
 
+    /// <summary>Highest LSN that was ever given out; a fence leaves it.</summary>
+    public ulong LastLsn { get; init; }
+
     /// <summary>Whether an internal failure made the object unusable.</summary>
     public bool IsPoisoned => PoisonedFlag != 0;
 }

@@ -3,7 +3,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Dqlite.Net.Transport;
 
-/// <summary>Settings of a TCP transport. The limits hold for what is sent and for what is received.</summary>
+/// <summary>Settings of a <see cref="TcpPeerTransport"/>. The limits hold for what is sent and for what is received.</summary>
 internal sealed record TransportOptions
 {
     /// <summary>Where to listen, as host:port; port 0 lets the system choose. Null listens nowhere.</summary>

@@ -1,0 +1,349 @@
+/*
+** dq_draft.c - from a transaction's pages to a draft, and what becomes of it:
+**
+**   commit point ──> draft (d+1, queued) ──poll──> proposed ──commit──> c
+**                         └──────────fence───────────┘ dropped
+*/
+#include "dq_internal.h"
+
+/* The database checksum after the change set: XOR of the page checksums. The
+** lock page counts as absent (it never has a checksum: 0). */
+uint64_t dq_changes_checksum(const dq_db *db, const dq_changes *changes, uint32_t page_count) {
+  uint64_t sum = db->checksum_d;
+  for (uint32_t page = page_count + 1; page <= db->page_count_d; page++) sum ^= dq_store_newest_sum(db->gen, page);
+  for (uint32_t i = 0; i < changes->count; i++) {
+    const dq_change *change = &changes->items[i];
+    if (change->page <= db->page_count_d) sum ^= dq_store_newest_sum(db->gen, change->page);
+    sum ^= change->sum;
+  }
+  return sum;
+}
+
+/* Inserts a prepared change set as state d+1. Cannot fail. */
+static uint64_t advance(dq_db *db, dq_changes *changes, uint32_t page_count, uint64_t checksum) {
+  uint64_t lsn = ++db->last_lsn;
+  for (uint32_t i = 0; i < changes->count; i++) {
+    if (changes->items[i].page == 1) db->cookie_d = dq_get4(changes->items[i].image->data + 40);
+    dq_store_insert(db->gen, &changes->items[i], lsn);
+  }
+  db->d = lsn;
+  db->page_count_d = page_count;
+  db->checksum_d = checksum;
+  return lsn;
+}
+
+static void free_draft(dq_draft *draft) {
+  dq_changes_clear(&draft->changes);
+  dq_free(draft);
+}
+
+/* ---- the commit point --------------------------------------------------------------- */
+
+static void queue_draft(dq_db *db, dq_draft *draft) {
+  draft->prev = db->drafts_last;
+  if (draft->prev) draft->prev->next = draft;
+  else db->drafts_first = draft;
+  db->drafts_last = draft;
+  if (!db->unpolled) {
+    db->unpolled = draft;
+    db->draft_event = 1;
+  }
+  db->queued++;
+  db->drafts++;
+  db->undecided_bytes += draft->bytes;
+}
+
+/* Lock held; why this handle may not draft now, or 0. */
+static int refuse(dq_handle *h) {
+  dq_db *db = h->db;
+  int rc = dq_handle_usable(h);
+  if (rc) return rc;
+  if (!db->term) return DQ_NOT_LEADER;
+  if (!dq_handle_holds_slot(h)) return h->slot_rc ? h->slot_rc : DQ_SLOT_REVOKED;
+  if (!h->in_write || !h->reader.snap || h->reader.lsn != db->d) return dq_poison(db);
+  return SQLITE_OK;
+}
+
+/* Waits for Raft with the slot already free. The draft's fate is unknown after
+** a timeout, and after a close or a poisoning once it was polled. */
+static int wait_for_raft(dq_handle *h, dq_commit_waiter *w) {
+  dq_db *db = h->db;
+  int64_t deadline = dq_add_ns(dq_now_ns(), db->config.commit_timeout_ns);
+  while (!w->decided) {
+    if (dq_now_ns() >= deadline) {
+      w->rc = DQ_OUTCOME_UNKNOWN;
+      break;
+    }
+    dq_sys.wait(dq_sys.ctx, &w->cond, &db->lock, deadline);
+  }
+  if (w->prev) w->prev->next = w->next;
+  else db->commit_waiters = w->next;
+  if (w->next) w->next->prev = w->prev;
+  return w->rc;
+}
+
+static void start_waiting(dq_db *db, dq_commit_waiter *w) {
+  dq_cond_init(&w->cond);
+  w->next = db->commit_waiters;
+  if (w->next) w->next->prev = w;
+  db->commit_waiters = w;
+}
+
+/* Lock held. Everything is allocated: from here on nothing fails. */
+static void draft(dq_handle *h, dq_draft *draft, dq_snap *spare) {
+  dq_db *db = h->db;
+  uint32_t cookie = db->cookie_d;
+  draft->checksum = dq_changes_checksum(db, &draft->changes, draft->page_count);
+  draft->lsn = advance(db, &draft->changes, draft->page_count, draft->checksum);
+  draft->term = db->term;
+  draft->cookie = db->cookie_d;
+  draft->cookie_changed = cookie != db->cookie_d;
+  if (draft->cookie_changed) db->cookie_lsn = draft->lsn;
+  queue_draft(db, draft);
+  h->drafted = 1;
+  h->draft_lsn = h->new_lsn = h->seen_lsn = draft->lsn;
+  h->draft_term = draft->term;
+  h->new_page_count = draft->page_count;
+  h->draft_gen = db->gen;
+  dq_gen_ref(db->gen);
+  h->draft_snap = dq_snap_acquire(db->gen, spare, draft->lsn, draft->page_count, draft->checksum);
+  h->ticket = 0;
+  dq_slot_free(db);
+}
+
+/* Takes over the change set. Returns what the commit point answers SQLite. */
+int dq_draft_make(dq_handle *h, uint32_t page_count, dq_changes *changes) {
+  dq_db *db = h->db;
+  dq_draft *made = dq_zalloc(sizeof *made);
+  dq_snap *spare = dq_alloc(sizeof *spare);
+  int rc = made && spare ? dq_changes_prepare(changes, db->page_size) : SQLITE_NOMEM;
+  dq_lock(db);
+  if (rc == SQLITE_OK) rc = refuse(h);
+  if (rc == SQLITE_OK) rc = dq_store_reserve(db->gen, changes);
+  if (rc) {
+    rc = dq_handle_note(h, rc == SQLITE_NOMEM ? SQLITE_IOERR_NOMEM : rc);
+    dq_unlock(db);
+    dq_free(made);
+    dq_free(spare);
+    dq_changes_clear(changes);
+    return rc;
+  }
+  made->changes = *changes;
+  made->page_count = page_count;
+  made->bytes = (uint64_t)changes->count * db->page_size;
+  *changes = (dq_changes){0};
+  draft(h, made, spare);
+  if (!h->own) {
+    dq_commit_waiter w = {.lsn = h->new_lsn};
+    start_waiting(db, &w);
+    dq_unlock(db); /* on_draft and on_slot before the wait */
+    dq_lock(db);
+    rc = dq_handle_note(h, wait_for_raft(h, &w));
+    dq_cond_destroy(&w.cond);
+  }
+  dq_unlock(db);
+  return rc;
+}
+
+/* ---- waiters ----------------------------------------------------------------------------- */
+
+static void decide(dq_commit_waiter *w, int rc) {
+  w->decided = 1;
+  w->rc = rc;
+  dq_sys.wake_all(dq_sys.ctx, &w->cond);
+}
+
+void dq_decide_commit_waiters(dq_db *db) {
+  for (dq_commit_waiter *w = db->commit_waiters; w; w = w->next)
+    if (!w->decided && !w->fenced && w->lsn <= db->c) decide(w, SQLITE_OK);
+}
+
+void dq_fail_commit_waiters(dq_db *db) {
+  uint64_t first = db->unpolled ? db->unpolled->lsn : UINT64_MAX;
+  for (dq_commit_waiter *w = db->commit_waiters; w; w = w->next)
+    if (!w->decided) decide(w, !w->fenced && w->lsn >= first ? DQ_NOT_LEADER : DQ_OUTCOME_UNKNOWN);
+}
+
+int dq_db_resolve(dq_db *db, uint64_t lsn_first, uint64_t lsn_last, int committed) {
+  dq_lock(db);
+  for (dq_commit_waiter *w = db->commit_waiters; w; w = w->next)
+    if (!w->decided && w->fenced && w->lsn >= lsn_first && w->lsn <= lsn_last) decide(w, committed ? SQLITE_OK : DQ_NOT_LEADER);
+  dq_unlock(db);
+  return SQLITE_OK;
+}
+
+/* ---- poll ------------------------------------------------------------------------------------ */
+
+typedef struct polled {
+  dq_batch batch; /* first: what the caller sees */
+  dq_db *db;
+  dq_changes changes;
+} polled;
+
+static int collect(dq_draft *first, dq_draft *end, dq_changes *changes) {
+  for (dq_draft *draft = first; draft != end; draft = draft->next)
+    for (uint32_t i = 0; i < draft->changes.count; i++) {
+      dq_image_ref(draft->changes.items[i].image);
+      int rc = dq_changes_add(changes, draft->changes.items[i].page, draft->changes.items[i].image);
+      if (rc) return rc;
+    }
+  return SQLITE_OK;
+}
+
+static int make_arrays(polled *p) {
+  uint32_t n = p->changes.count;
+  uint32_t *pages = dq_alloc((n + 1) * sizeof *pages);
+  const void **images = dq_alloc((n + 1) * sizeof *images);
+  p->batch.page_numbers = pages;
+  p->batch.images = images;
+  if (!pages || !images) return SQLITE_NOMEM;
+  for (uint32_t i = 0; i < n; i++) {
+    pages[i] = p->changes.items[i].page;
+    images[i] = p->changes.items[i].image->data;
+  }
+  p->batch.pages = n;
+  return SQLITE_OK;
+}
+
+int dq_db_poll(dq_db *db, uint64_t max_bytes, dq_batch **out) {
+  *out = NULL;
+  polled *p = dq_zalloc(sizeof *p);
+  if (!p) return SQLITE_NOMEM;
+  int rc = SQLITE_OK;
+  dq_lock(db);
+  dq_draft *first = db->unpolled, *end = first, *last = NULL;
+  uint64_t bytes = 0;
+  uint32_t drafts = 0;
+  if (db->poisoned) rc = DQ_POISONED;
+  for (; end && (!last || bytes + end->bytes <= max_bytes); end = end->next) {
+    bytes += end->bytes;
+    last = end;
+    drafts++;
+  }
+  if (rc == SQLITE_OK && last) rc = collect(first, end, &p->changes);
+  if (rc == SQLITE_OK && last) {
+    dq_changes_sort(&p->changes, last->page_count);
+    rc = make_arrays(p);
+  }
+  if (rc == SQLITE_OK && last) {
+    p->batch.lsn_first = first->lsn;
+    p->batch.lsn_last = last->lsn;
+    p->batch.term = last->term;
+    p->batch.checksum = last->checksum;
+    p->batch.page_count = last->page_count;
+    p->batch.drafts = drafts;
+    p->batch.page_size = db->page_size;
+    p->db = db;
+    dq_db_ref(db);
+    db->unpolled = end;
+    db->queued -= drafts;
+    *out = &p->batch;
+  }
+  dq_unlock(db);
+  if (!*out) {
+    p->db = NULL;
+    dq_batch_free(&p->batch);
+  }
+  return rc;
+}
+
+void dq_batch_free(dq_batch *batch) {
+  if (!batch) return;
+  polled *p = (polled *)batch;
+  dq_changes_clear(&p->changes);
+  dq_free((void *)(uintptr_t)batch->page_numbers);
+  dq_free((void *)(uintptr_t)batch->images);
+  if (p->db) dq_db_unref(p->db);
+  dq_free(p);
+}
+
+/* ---- commit and apply ---------------------------------------------------------------------------- */
+
+static void moved(dq_db *db) {
+  dq_decide_commit_waiters(db);
+  if (db->moved_waiters) dq_sys.wake_all(dq_sys.ctx, &db->moved);
+  dq_bound_readers(db);
+  dq_slot_pump(db);
+}
+
+int dq_db_commit(dq_db *db, uint64_t lsn) {
+  dq_draft *done = NULL, *draft;
+  int rc = SQLITE_OK;
+  dq_lock(db);
+  dq_draft *last = db->drafts_first;
+  while (last && last->lsn < lsn) last = last->next;
+  if (db->poisoned) rc = DQ_POISONED;
+  else if (db->closed) rc = DQ_NOT_LEADER;
+  else if (lsn > db->c && (!last || last->lsn != lsn || last == db->unpolled)) rc = SQLITE_MISUSE;
+  if (rc == SQLITE_OK && lsn > db->c) {
+    db->c = lsn;
+    db->page_count_c = last->page_count;
+    db->checksum_c = last->checksum;
+    db->cookie_c = last->cookie;
+    db->commits++;
+    done = db->drafts_first;
+    db->drafts_first = last->next;
+    if (last->next) last->next->prev = NULL;
+    else db->drafts_last = NULL;
+    last->next = NULL;
+    for (draft = done; draft; draft = draft->next) {
+      db->undecided_bytes -= draft->bytes;
+      for (uint32_t i = 0; i < draft->changes.count; i++) dq_store_supersede(db->gen, draft->changes.items[i].page, lsn);
+    }
+    moved(db);
+  }
+  dq_unlock(db);
+  while ((draft = done)) {
+    done = draft->next;
+    free_draft(draft);
+  }
+  return rc;
+}
+
+static int copy_pages(dq_changes *changes, uint32_t pages, const uint32_t *numbers, const uint8_t *images, uint32_t page_size, uint32_t page_count) {
+  int rc = SQLITE_OK;
+  for (uint32_t i = 0; i < pages && rc == SQLITE_OK; i++) {
+    if (numbers[i] == 0 || numbers[i] == dq_lock_page(page_size)) return SQLITE_MISUSE;
+    if (numbers[i] > page_count) continue;
+    dq_image *image = dq_image_new(page_size);
+    if (!image) return SQLITE_NOMEM;
+    memcpy(image->data, images + (size_t)i * page_size, page_size);
+    rc = dq_changes_add(changes, numbers[i], image);
+  }
+  if (rc) return rc;
+  dq_changes_sort(changes, page_count);
+  return dq_changes_prepare(changes, page_size);
+}
+
+/* Lock held; the change set is ready. */
+static int apply(dq_db *db, dq_changes *changes, uint32_t page_count, uint64_t checksum, uint64_t *lsn) {
+  if (db->poisoned) return DQ_POISONED;
+  if (db->closed) return DQ_NOT_LEADER;
+  if (db->term || db->c != db->d) return SQLITE_MISUSE;
+  uint64_t sum = dq_changes_checksum(db, changes, page_count);
+  if (checksum && sum != checksum && !db->recovering) return SQLITE_CORRUPT;
+  int rc = dq_store_reserve(db->gen, changes);
+  if (rc) return rc;
+  db->c = advance(db, changes, page_count, sum);
+  db->page_count_c = page_count;
+  db->checksum_c = sum;
+  db->cookie_c = db->cookie_d;
+  db->commits++;
+  for (uint32_t i = 0; i < changes->count; i++) dq_store_supersede(db->gen, changes->items[i].page, db->c);
+  moved(db);
+  if (lsn) *lsn = db->c;
+  return SQLITE_OK;
+}
+
+int dq_db_apply(dq_db *db, uint32_t pages, const uint32_t *page_numbers, const void *images, uint32_t page_count, uint64_t checksum, uint64_t *lsn) {
+  dq_changes changes = {0};
+  if (page_count == 0) return SQLITE_MISUSE;
+  int rc = copy_pages(&changes, pages, page_numbers, images, db->page_size, page_count);
+  if (rc == SQLITE_OK) {
+    dq_lock(db);
+    rc = apply(db, &changes, page_count, checksum, lsn);
+    dq_unlock(db);
+  }
+  dq_changes_clear(&changes);
+  return rc;
+}

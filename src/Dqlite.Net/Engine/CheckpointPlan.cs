@@ -1,0 +1,169 @@
+using Dqlite.Net.Storage;
+using Dqlite.Raft;
+
+namespace Dqlite.Net.Engine;
+
+/// <summary>
+/// Decides when a database is checkpointed, and what the log may drop afterwards: what every database has in its file, less a tail for
+/// followers that were away. Belongs to the loop.
+/// </summary>
+internal sealed class CheckpointPlan(NodeContext node)
+{
+    /// <summary>The version store of one database may grow to this before it is checkpointed.</summary>
+    private const ulong MaxVersionBytes = 24 << 20;
+
+    private const int LookEveryTicks = 10;
+    private const long SizeMarkBytes = 1 << 20;
+
+    private readonly Queue<(LogIndex Index, long Bytes)> _sizeMarks = new();
+    private long _bytes;
+    private long _markedBytes;
+    private LogIndex _sized = node.Applier.LastApplied;
+    private LogIndex _base = node.Applier.LastApplied;
+    private int _ticks;
+
+    /// <summary>The thread that does the work.</summary>
+    public Checkpointer? Worker { get; set; }
+
+    /// <summary>Every tick.</summary>
+    public void OnTick()
+    {
+        if (++_ticks % LookEveryTicks != 0 || node.IsStopping)
+        {
+            return;
+        }
+
+        foreach (var database in node.Databases.All)
+        {
+            if (!database.IsCheckpointing && IsDue(database) && database.CheckpointTarget(node.Core.PersistedIndex) is { } target)
+            {
+                Worker?.Order(database, target.Index, target.Lsn);
+            }
+        }
+
+        Compact();
+    }
+
+    /// <summary>An applied entry's size, for the length of the tail.</summary>
+    public void OnApplied(LogIndex index, int sizeBytes)
+    {
+        _bytes += sizeBytes + 64;
+        _sized = index;
+        if (_bytes - _markedBytes >= SizeMarkBytes)
+        {
+            _markedBytes = _bytes;
+            _sizeMarks.Enqueue((index, _bytes));
+        }
+    }
+
+    /// <summary>A checkpoint ended, or its database was dropped under it.</summary>
+    public void OnCheckpointed(ReplicatedDatabase database, long nowNs, RaftOutputs outputs)
+    {
+        database.IsCheckpointing = false;
+        if (database.IsStopped)
+        {
+            node.Databases.DeleteDropped(database);
+        }
+        else
+        {
+            database.OnCheckpointed();
+            node.Databases.SavePublication(database);
+            node.Log.Checkpointed(database.Name, database.DoneIndex);
+        }
+
+        node.Installs.OnCheckpointed(nowNs, outputs);
+        Compact();
+    }
+
+    /// <summary>A snapshot was installed.</summary>
+    public void OnInstalled(LogIndex index)
+    {
+        _sizeMarks.Clear();
+        _base = index;
+        _sized = index;
+    }
+
+    private bool IsDue(ReplicatedDatabase database) =>
+        database.FirstPendingIndex > 0
+        && (database.PendingBytes >= node.Options.CheckpointLogBytes
+            || _bytes - BytesAt(new LogIndex(database.FirstPendingIndex)) >= node.Options.CheckpointLogBytes
+            || database.Pages.State.VersionBytes >= MaxVersionBytes);
+
+    private long BytesAt(LogIndex index)
+    {
+        var bytes = 0L;
+        foreach (var mark in _sizeMarks)
+        {
+            if (mark.Index > index)
+            {
+                break;
+            }
+
+            bytes = mark.Bytes;
+        }
+
+        return bytes == 0 && _sizeMarks.TryPeek(out var first) ? first.Bytes - SizeMarkBytes : bytes;
+    }
+
+    /// <summary>Drops what no database, no running stream and no retained tail needs.</summary>
+    private void Compact()
+    {
+        var keep = node.Applier.LastApplied;
+        foreach (var database in node.Databases.All)
+        {
+            if (database.HasUnsavedPublication)
+            {
+                return;
+            }
+
+            if (database.FirstPendingIndex > 0)
+            {
+                keep = Min(keep, new LogIndex(database.FirstPendingIndex - 1));
+            }
+
+            if (database.IsRecovering)
+            {
+                keep = Min(keep, new LogIndex(database.DoneIndex));
+            }
+        }
+
+        keep = Min(keep, node.Installs.Pin ?? keep);
+        keep = Min(keep, node.Core.PersistedIndex);
+        LogIndex? cut = null;
+        while (_sizeMarks.TryPeek(out var mark) && mark.Index <= keep && _bytes - mark.Bytes >= node.Options.RetainedLogBytes)
+        {
+            cut = mark.Index;
+            _sizeMarks.Dequeue();
+        }
+
+        if (cut is { } index && index > _base)
+        {
+            CompactTo(index);
+        }
+    }
+
+    private void CompactTo(LogIndex index)
+    {
+        _base = index;
+        var (configurationIndex, configuration) = node.ConfigurationAt(index);
+        var logBase = new LogBase
+        {
+            Index = index,
+            Term = node.Core.TermAt(index) ?? throw new RaftInvariantException($"The term of index {index} is unknown."),
+            Configuration = configuration,
+            ConfigurationIndex = configurationIndex,
+            TermStarts = node.Core.TermStarts.Where(start => start.FirstIndex <= index).ToArray(),
+            OwnAddress = node.Address,
+        };
+        node.Core.Compact(index);
+        node.OnCompacted(index);
+        node.LogWriter.Call(log =>
+        {
+            LogBaseFile.Write(node.Files, node.LogBasePath, logBase);
+            log.Compact(index);
+            node.Call((_, _) => node.Databases.ForgetDropped(index));
+        });
+    }
+
+    private static LogIndex Min(LogIndex left, LogIndex right) => left < right ? left : right;
+}

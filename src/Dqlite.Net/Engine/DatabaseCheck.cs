@@ -1,0 +1,51 @@
+using Dqlite.Net.Storage;
+using Dqlite.Sqlite;
+
+namespace Dqlite.Net.Engine;
+
+/// <summary>Notices at start that a database file was changed behind the node's back while it was down.</summary>
+internal static class DatabaseCheck
+{
+    /// <summary>Compares the file with what the last checkpoint left; the page checksums find the rest when pages are read.</summary>
+    /// <exception cref="DatabaseDamagedException">Names the file and says what to do.</exception>
+    public static void Verify(IFileSystem files, DatabaseFiles paths, DatabaseMeta meta)
+    {
+        foreach (var suffix in new[] { "-wal", "-journal" })
+        {
+            var stray = paths.DatabasePath + suffix;
+            if (files.Exists(stray))
+            {
+                throw Damaged(paths.DatabasePath, $"'{stray}' lies beside it: another program has opened the database and may have written to it");
+            }
+        }
+
+        if (!files.Exists(paths.DatabasePath) || !files.Exists(paths.SumsPath))
+        {
+            throw Damaged(paths.DatabasePath, "it, or its checksum file, is missing");
+        }
+
+        if (meta.CheckpointTarget > meta.CheckpointDone)
+        {
+            // An unfinished checkpoint: the file is expected to differ, and the log holds every page that does.
+            return;
+        }
+
+        var state = files.GetState(paths.DatabasePath);
+        if (state.SizeBytes < (long)meta.PageCount * meta.PageSize)
+        {
+            throw Damaged(paths.DatabasePath, $"it has {state.SizeBytes} bytes where {(long)meta.PageCount * meta.PageSize} belong");
+        }
+
+        if (state != meta.File)
+        {
+            throw Damaged(paths.DatabasePath, "its size, inode or modification time is not what this node left: it was written, copied or restored while the node was down");
+        }
+    }
+
+    private static DatabaseDamagedException Damaged(string path, string problem) => new(
+        $"Database file '{path}' cannot be used: {problem}. Restore the file as it was, or remove this node from the cluster, empty its data directory and let it join again.");
+}
+
+/// <summary>A database file is not what the node left.</summary>
+/// <param name="message">Names the file, what is wrong, and the remedy.</param>
+internal sealed class DatabaseDamagedException(string message) : Exception(message);

@@ -1,0 +1,232 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+using Dqlite.Raft;
+using Dqlite.Sqlite;
+using SQLitePCL;
+
+namespace Dqlite.Net.Engine;
+
+/// <summary>
+/// Turns an existing SQLite file into a replicated database: a create entry for an unpublished database, its pages in bounded entries, and a
+/// publish entry that makes it appear everywhere at once. The file is read through SQLite - a hot WAL or journal counts - by copying it with
+/// the online backup API into a temporary file of the same page size, whose pages then travel.
+/// </summary>
+internal static class DatabaseImporter
+{
+    /// <summary>Page bytes of one entry.</summary>
+    private const int EntryBytes = 1 << 20;
+
+    /// <summary>Entries on their way at one time.</summary>
+    private const int Window = 8;
+
+    public static async Task ImportAsync(NodeContext node, string name, string path, CancellationToken cancellationToken)
+    {
+        if (!File.Exists(path))
+        {
+            throw new DqliteException($"'{path}' does not exist.", 14, 14, false, null);
+        }
+
+        if (!node.CanWrite)
+        {
+            throw DqliteErrors.NotLeader(node.LeaderAddress);
+        }
+
+        var copy = Path.Combine(node.Databases.Directory, name + ".import");
+        try
+        {
+            await Task.Run(() => Copy(path, copy), cancellationToken).ConfigureAwait(false);
+            await SendAsync(node, name, copy, cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            File.Delete(copy);
+            File.Delete(copy + "-journal");
+        }
+    }
+
+    private static async Task SendAsync(NodeContext node, string name, string copy, CancellationToken cancellationToken)
+    {
+        using var file = DurableFile.Open(copy, DurableFileMode.Read);
+        var header = new byte[100];
+        if (file.Read(header, 0) < 100 || !header.AsSpan(0, 16).SequenceEqual("SQLite format 3\0"u8))
+        {
+            throw new DqliteException($"'{name}' cannot be imported: the file is empty or not an SQLite database.", 26, 26, false, null);
+        }
+
+        var pageSize = (header[16] << 8) | header[17];
+        pageSize = pageSize == 1 ? 65536 : pageSize;
+        var pageCount = checked((uint)(file.Length / pageSize));
+        var vacuum = header[52] == 0 && header[53] == 0 && header[54] == 0 && header[55] == 0 ? 0 : header[67] == 0 ? 1 : 2;
+        var created = await node.Requests.AskAsync(
+            new LeaderRequest(LeaderOperation.CreateDatabase, name, pageSize, vacuum, Published: false), TimeSpan.FromSeconds(30), cancellationToken).ConfigureAwait(false);
+        var published = false;
+        try
+        {
+            await SendPagesAsync(node, created.Index, file, pageSize, pageCount, cancellationToken).ConfigureAwait(false);
+            var (index, committed) = await ProposeAsync(node, EntryCodec.Publish(created.Index), cancellationToken).ConfigureAwait(false);
+            await committed.WaitAsync(cancellationToken).ConfigureAwait(false);
+            published = true;
+            await node.Reads.WaitAppliedAsync(index).WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+        finally
+        {
+            if (!published)
+            {
+                node.ProposeLater(EntryCodec.Drop(created.Index));
+            }
+        }
+    }
+
+    /// <summary>The checksum of an entry is the one of the pages so far: pages that have not arrived count as absent, so it is built up with them.</summary>
+    private static async Task SendPagesAsync(NodeContext node, long databaseId, DurableFile file, int pageSize, uint pageCount, CancellationToken cancellationToken)
+    {
+        var perEntry = Math.Max(1, EntryBytes / pageSize);
+        var lockPage = (uint)(0x40000000 / pageSize) + 1;
+        var window = new Queue<Task<long>>();
+        var previous = databaseId;
+        var checksum = 0UL;
+        for (uint first = 1; first <= pageCount; first += (uint)perEntry)
+        {
+            var last = Math.Min(pageCount, first + (uint)perEntry - 1);
+            var payload = Fill(file, databaseId, pageSize, first, last, lockPage, ref checksum);
+            if (window.Count >= Window)
+            {
+                await window.Dequeue().WaitAsync(cancellationToken).ConfigureAwait(false);
+            }
+
+            // The index is known when the core has taken the entry, long before it is committed: the next entry can name it.
+            EntryCodec.SetPrevious(payload, previous);
+            var (index, committed) = await ProposeAsync(node, payload, cancellationToken).ConfigureAwait(false);
+            previous = index;
+            window.Enqueue(committed);
+        }
+
+        foreach (var committed in window)
+        {
+            await committed.WaitAsync(cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    private static byte[] Fill(DurableFile file, long databaseId, int pageSize, uint first, uint last, uint lockPage, ref ulong checksum)
+    {
+        var pages = (int)(last - first + 1) - (lockPage >= first && lockPage <= last ? 1 : 0);
+        var payload = EntryCodec.AllocatePages(databaseId, 0, pageSize, last, pages, 0);
+        var numbers = MemoryMarshal.Cast<byte, uint>(payload.AsSpan(EntryCodec.PagesHeaderSize, 4 * pages));
+        var images = payload.AsSpan(EntryCodec.PagesHeaderSize + (4 * pages));
+        var i = 0;
+        for (var page = first; page <= last; page++)
+        {
+            if (page == lockPage)
+            {
+                continue;
+            }
+
+            var image = images.Slice(i * pageSize, pageSize);
+            if (file.Read(image, (long)(page - 1) * pageSize) != pageSize)
+            {
+                throw new DqliteException($"Page {page} of the imported file cannot be read.", 10, 10, false, null);
+            }
+
+            if (page == 1)
+            {
+                // A replicated database is always in WAL mode (SQLite file format 1.3.3).
+                image[18] = 2;
+                image[19] = 2;
+            }
+
+            numbers[i++] = page;
+            checksum ^= PageChecksum.Compute(page, image);
+        }
+
+        EntryCodec.SetChecksum(payload, checksum);
+        return payload;
+    }
+
+    private static async Task<(long Index, Task<long> Committed)> ProposeAsync(NodeContext node, byte[] payload, CancellationToken cancellationToken)
+    {
+        var proposed = new TaskCompletionSource<(long, Task<long>)>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var posted = node.Call((nowNs, outputs) =>
+        {
+            var committed = new TaskCompletionSource<long>(TaskCreationOptions.RunContinuationsAsynchronously);
+            var result = node.Core.Propose(node.Core.CurrentTerm, payload, nowNs, outputs);
+            if (result.Refusal != RefusalReason.None)
+            {
+                proposed.TrySetException(DqliteErrors.NotLeader(node.LeaderAddress));
+                return;
+            }
+
+            node.Applier.WhenApplied(result.Index, result.Term, own =>
+            {
+                if (own)
+                {
+                    committed.TrySetResult(result.Index.Value);
+                }
+                else
+                {
+                    committed.TrySetException(DqliteErrors.NotLeader(node.LeaderAddress));
+                }
+            });
+            proposed.TrySetResult((result.Index.Value, committed.Task));
+        });
+        if (!posted)
+        {
+            throw node.StoppedError();
+        }
+
+        return await proposed.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    private static void Copy(string source, string target)
+    {
+        File.Delete(target);
+        using var from = Open(source, raw.SQLITE_OPEN_READONLY);
+        Check(raw.sqlite3_exec(from, "PRAGMA schema_version"), from, source);
+        var pageSize = QueryNumber(from, "PRAGMA page_size");
+        using var to = Open(target, raw.SQLITE_OPEN_READWRITE | raw.SQLITE_OPEN_CREATE);
+        Check(raw.sqlite3_exec(to, string.Create(CultureInfo.InvariantCulture, $"PRAGMA page_size={pageSize}; PRAGMA synchronous=OFF; PRAGMA journal_mode=OFF")), to, target);
+        using var backup = raw.sqlite3_backup_init(to, "main", from, "main");
+        if (backup is null || backup.IsInvalid)
+        {
+            Check(raw.sqlite3_errcode(to), to, target);
+        }
+
+        int code;
+        do
+        {
+            code = raw.sqlite3_backup_step(backup, 4096);
+        }
+        while (code == raw.SQLITE_OK);
+        if (code != raw.SQLITE_DONE)
+        {
+            throw new DqliteException($"'{source}' cannot be imported: {raw.sqlite3_errstr(code).utf8_to_string()}.", code & 0xff, code, false, null);
+        }
+
+        Check(raw.sqlite3_backup_finish(backup), to, target);
+    }
+
+    private static sqlite3 Open(string path, int flags)
+    {
+        var code = raw.sqlite3_open_v2(path, out var connection, flags, null);
+        Check(code, connection, path);
+        raw.sqlite3_busy_timeout(connection, 5000);
+        return connection;
+    }
+
+    private static int QueryNumber(sqlite3 connection, string sql)
+    {
+        Check(raw.sqlite3_prepare_v2(connection, sql, out var statement), connection, sql);
+        using (statement)
+        {
+            raw.sqlite3_step(statement);
+            return raw.sqlite3_column_int(statement, 0);
+        }
+    }
+
+    private static void Check(int code, sqlite3 connection, string path)
+    {
+        if (code != raw.SQLITE_OK)
+        {
+            throw new DqliteException($"'{path}' cannot be imported: {raw.sqlite3_errmsg(connection).utf8_to_string()}.", code & 0xff, code, false, null);
+        }
+    }
+}

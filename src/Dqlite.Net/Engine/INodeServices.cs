@@ -1,0 +1,29 @@
+namespace Dqlite.Net.Engine;
+
+/// <summary>What a database asks of the node that it belongs to. Members may be called from any thread and do not block.</summary>
+internal interface INodeServices
+{
+    /// <summary>Whether drafting is open.</summary>
+    bool CanWrite { get; }
+
+    /// <summary>Address of the current leader, or null.</summary>
+    string? LeaderAddress { get; }
+
+    /// <summary>Highest log index that this node has applied.</summary>
+    long AppliedIndex { get; }
+
+    /// <summary>Drafts wait to be proposed.</summary>
+    void OnDraftsQueued();
+
+    /// <summary>A page of a database file failed its checksum.</summary>
+    void OnRot(string database, uint pageNumber);
+
+    /// <summary>See <see cref="IDatabaseEngine.BeginReadAsync"/>.</summary>
+    Task BeginReadAsync(ReadConsistency level, long sessionIndex, TimeSpan maxStaleness);
+
+    /// <summary>See <see cref="IDatabaseEngine.GetOutcomeAsync"/>.</summary>
+    Task<CommitOutcome> GetOutcomeAsync(CommitId commit, CancellationToken cancellationToken);
+
+    /// <summary>Runs an action on the loop; false when it has ended.</summary>
+    bool Post(Action action);
+}

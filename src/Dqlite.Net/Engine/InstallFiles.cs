@@ -1,0 +1,109 @@
+using Dqlite.Net.Storage;
+using Dqlite.Raft;
+
+namespace Dqlite.Net.Engine;
+
+/// <summary>
+/// Puts the files of a snapshot in place. Every step may be repeated: a crash anywhere after the manifest is durable is mended by running
+/// this again at the next start; a crash before it leaves NAME.db.new files that the start deletes.
+/// </summary>
+internal static class InstallFiles
+{
+    public static string ManifestPath(string dataDirectory) => Path.Combine(dataDirectory, "install.manifest");
+
+    /// <summary>Makes the manifest durable: the point of no return.</summary>
+    public static void Commit(IFileSystem files, string dataDirectory, InstallManifest manifest)
+    {
+        var path = ManifestPath(dataDirectory);
+        files.WriteAllBytes(path + ".new", manifest.EncodeFile());
+        files.Rename(path + ".new", path);
+        files.SyncDirectory(dataDirectory);
+    }
+
+    /// <summary>Renames the new files over the old ones and writes each NAME.meta. </summary>
+    public static void Switch(IFileSystem files, string directory, InstallManifest manifest)
+    {
+        foreach (var database in manifest.Databases)
+        {
+            var paths = database.FilesIn(directory);
+            RenameIfPresent(files, paths.NewSumsPath, paths.SumsPath);
+            RenameIfPresent(files, paths.NewDatabasePath, paths.DatabasePath);
+            var meta = new DatabaseMeta
+            {
+                DatabaseId = database.Id,
+                Name = database.Name,
+                PageSize = database.PageSize,
+                AutoVacuum = (byte)database.AutoVacuum,
+                IsPublished = database.IsPublished,
+                CheckpointTarget = new LogIndex(database.LastEntryIndex),
+                CheckpointDone = new LogIndex(database.LastEntryIndex),
+                LastEntry = new LogIndex(database.LastEntryIndex),
+                PageCount = database.PageCount,
+                Checksum = database.Checksum,
+                File = files.GetState(paths.DatabasePath),
+            };
+            DatabaseMetaFile.Create(files, paths.MetaPath, meta).Dispose();
+        }
+
+        files.SyncDirectory(directory);
+    }
+
+    /// <summary>The log's base after the installation.</summary>
+    public static LogBase BaseOf(InstallManifest manifest, string address) => new()
+    {
+        Index = manifest.Index,
+        Term = manifest.Term,
+        Configuration = ConfigurationCodec.Decode(manifest.Configuration),
+        ConfigurationIndex = manifest.ConfigurationIndex,
+        TermStarts = manifest.TermStarts,
+        OwnAddress = address,
+    };
+
+    /// <summary>Before anything is opened: finishes an installation that a crash interrupted, or removes what is left of one that never got far.</summary>
+    public static void Recover(IFileSystem files, string dataDirectory, string databaseDirectory, Func<string> readAddress, Action<LogBase> replaceLog)
+    {
+        var path = ManifestPath(dataDirectory);
+        if (files.Exists(path))
+        {
+            var manifest = InstallManifest.DecodeFile(files.ReadAllBytes(path), path);
+            RemoveOthers(files, databaseDirectory, manifest);
+            Switch(files, databaseDirectory, manifest);
+            replaceLog(BaseOf(manifest, readAddress()));
+            files.Delete(path);
+            files.SyncDirectory(dataDirectory);
+        }
+
+        if (!Directory.Exists(databaseDirectory))
+        {
+            return;
+        }
+
+        foreach (var leftover in Directory.GetFiles(databaseDirectory, "*.new").Order(StringComparer.Ordinal))
+        {
+            files.Delete(leftover);
+        }
+    }
+
+    private static void RemoveOthers(IFileSystem files, string directory, InstallManifest manifest)
+    {
+        foreach (var metaPath in Directory.GetFiles(directory, "*.meta").Order(StringComparer.Ordinal))
+        {
+            var name = Path.GetFileNameWithoutExtension(metaPath);
+            if (manifest.Databases.All(database => database.Name != name))
+            {
+                var paths = new DatabaseFiles(directory, name);
+                files.Delete(metaPath);
+                files.DeleteIfPresent(paths.DatabasePath);
+                files.DeleteIfPresent(paths.SumsPath);
+            }
+        }
+    }
+
+    private static void RenameIfPresent(IFileSystem files, string from, string to)
+    {
+        if (files.Exists(from))
+        {
+            files.Rename(from, to);
+        }
+    }
+}

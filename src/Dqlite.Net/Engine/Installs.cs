@@ -1,0 +1,176 @@
+using System.Buffers.Binary;
+using Dqlite.Net.Storage;
+using Dqlite.Net.Transport;
+using Dqlite.Raft;
+
+namespace Dqlite.Net.Engine;
+
+/// <summary>Snapshots to and from peers. Belongs to the loop.</summary>
+internal sealed class Installs(NodeContext node)
+{
+    private readonly List<InstallSender> _senders = [];
+    private InstallReceiver? _receiver;
+    private (InstallReceiver Receiver, InstallManifest Manifest)? _waiting;
+    private long _nextStream;
+
+    /// <summary>The log must keep everything above this: a running stream needs it afterwards.</summary>
+    public LogIndex? Pin => _senders.Count == 0 ? null : _senders.Min(sender => sender.Index);
+
+    /// <summary>A follower needs more than the log holds.</summary>
+    public void SendTo(NodeId peer)
+    {
+        if (_senders.Any(sender => sender.Peer == peer))
+        {
+            return;
+        }
+
+        var databases = node.Databases.All.ToArray();
+        var snapshots = databases.Select(database => database.Pages.OpenSnapshot()).ToArray();
+        var index = node.Applier.LastApplied;
+        var (configurationIndex, configuration) = node.ConfigurationAt(index);
+        var manifest = new InstallManifest(
+            index,
+            node.Core.TermAt(index) ?? Term.Zero,
+            ConfigurationCodec.Encode(configuration),
+            configurationIndex,
+            node.Core.TermStarts.Where(start => start.FirstIndex <= index).ToArray(),
+            databases.Zip(snapshots, (database, snapshot) => new InstallDatabase(database.Id, database.Name, database.Meta.PageSize, database.Meta.AutoVacuum,
+                database.IsPublished, database.AppliedIndex, snapshot.PageCount, snapshot.Checksum)).ToArray());
+        var sender = new InstallSender(node, peer, (node.Core.Id.Value << 32) + ++_nextStream, manifest, snapshots);
+        _senders.Add(sender);
+        node.Log.SnapshotSending(peer.Value, index.Value);
+        sender.Start();
+    }
+
+    /// <summary>A stream to a peer has ended.</summary>
+    public void OnSent(InstallSender sender, bool success, long nowNs, RaftOutputs outputs)
+    {
+        _senders.Remove(sender);
+        sender.Dispose();
+        node.Log.SnapshotSent(sender.Peer.Value, sender.Index.Value, success);
+        node.Core.SnapshotSent(sender.Peer, success, sender.Index, nowNs, outputs);
+    }
+
+    /// <summary>A peer acknowledged.</summary>
+    public void OnAck(NodeId from, NodeMessage message)
+    {
+        if (message.Body.Length != 17)
+        {
+            return;
+        }
+
+        var body = message.Body.Span;
+        var stream = BinaryPrimitives.ReadInt64LittleEndian(body);
+        _senders.Find(sender => sender.Stream == stream && sender.Peer == from)?.OnAck(BinaryPrimitives.ReadInt64LittleEndian(body[8..]), body[16]);
+    }
+
+    /// <summary>A connection to a peer ended: its streams are void.</summary>
+    public void OnDisconnected(NodeId peer) => _senders.Find(sender => sender.Peer == peer)?.Abort();
+
+    /// <summary>A piece of a stream to this node.</summary>
+    public void OnChunk(NodeId from, StreamChunk chunk)
+    {
+        if (chunk.Sequence == 0)
+        {
+            _receiver?.Abort();
+            _receiver = new InstallReceiver(node, from, chunk.StreamId);
+        }
+
+        if (_receiver is not null && _receiver.Stream == chunk.StreamId)
+        {
+            _receiver.Add(chunk);
+        }
+    }
+
+    /// <summary>A receiver's thread has ended.</summary>
+    public void OnReceiverEnded(InstallReceiver receiver)
+    {
+        if (_receiver == receiver)
+        {
+            _receiver = null;
+        }
+    }
+
+    /// <summary>Everything has arrived and was verified.</summary>
+    public void Install(InstallReceiver receiver, InstallManifest manifest, long nowNs, RaftOutputs outputs)
+    {
+        if (manifest.Index <= node.Core.CommitIndex || manifest.Index <= node.Applier.LastApplied)
+        {
+            // The log has caught up meanwhile: the snapshot is stale.
+            receiver.Ack(long.MaxValue, 1);
+            return;
+        }
+
+        if (node.Databases.All.Any(database => database.IsCheckpointing))
+        {
+            _waiting = (receiver, manifest);
+            return;
+        }
+
+        node.Core.CanCampaign = false;
+        InstallFiles.Commit(node.Files, node.Options.DataDirectory, manifest);
+        ReplaceDatabases(manifest);
+        var logBase = InstallFiles.BaseOf(manifest, node.Address);
+        node.LogWriter.Call(log =>
+        {
+            LogBaseFile.Write(node.Files, node.LogBasePath, logBase);
+            log.Reset(manifest.Index, manifest.Term);
+            node.Files.Delete(InstallFiles.ManifestPath(node.Options.DataDirectory));
+            node.Files.SyncDirectory(node.Options.DataDirectory);
+            receiver.Ack(long.MaxValue, 1);
+        });
+        node.Cache.Clear();
+        node.Core.SnapshotInstalled(manifest.Index, manifest.Term, logBase.Configuration, manifest.ConfigurationIndex, manifest.TermStarts, nowNs, outputs);
+        node.Core.CanCampaign = true;
+        foreach (var database in node.Databases.All)
+        {
+            database.DecideUpTo(manifest.Index, node.Core.TermAt);
+        }
+
+        node.Applier.OnInstalled(manifest.Index);
+        node.OnInstalled(logBase, nowNs, outputs);
+    }
+
+    /// <summary>A checkpoint has ended: an installation may have waited for it.</summary>
+    public void OnCheckpointed(long nowNs, RaftOutputs outputs)
+    {
+        if (_waiting is var (receiver, manifest))
+        {
+            _waiting = null;
+            Install(receiver, manifest, nowNs, outputs);
+        }
+    }
+
+    /// <summary>The node stops.</summary>
+    public void Stop()
+    {
+        _receiver?.Abort();
+        _senders.ForEach(sender => sender.Abort());
+    }
+
+    private void ReplaceDatabases(InstallManifest manifest)
+    {
+        var gone = new DqliteException("The database was dropped while this node was away.", 14, 14, false, null);
+        foreach (var database in node.Databases.All.Where(database => manifest.Databases.All(other => other.Id != database.Id)).ToArray())
+        {
+            node.Databases.Remove(database, gone);
+            node.Databases.Delete(database.Files);
+        }
+
+        InstallFiles.Switch(node.Files, node.Databases.Directory, manifest);
+        foreach (var installed in manifest.Databases)
+        {
+            var files = installed.FilesIn(node.Databases.Directory);
+            var metaFile = DatabaseMetaFile.Open(node.Files, files.MetaPath);
+            var existing = node.Databases.All.FirstOrDefault(database => database.Id == installed.Id);
+            if (existing is not null)
+            {
+                existing.OnInstalled(metaFile);
+            }
+            else
+            {
+                node.Databases.Add(ReplicatedDatabase.Open(node, node.Options, files, metaFile));
+            }
+        }
+    }
+}

@@ -1,0 +1,309 @@
+using System.Globalization;
+using Dqlite.Net.Storage;
+using Dqlite.Net.Transport;
+using Dqlite.Raft;
+using Dqlite.Sqlite;
+
+namespace Dqlite.Net.Engine;
+
+/// <summary>
+/// What the parts of one node share, and the reactions that concern several of them. Members belong to the loop unless they say otherwise.
+/// </summary>
+internal sealed class NodeContext : INodeServices
+{
+    private readonly List<(LogIndex Index, ClusterConfiguration Configuration)> _configurations;
+    private readonly Action<Exception> _onFailure;
+    private long _appliedIndex;
+    private long _publishedLeaseNs;
+    private volatile string? _leaderAddress;
+    private volatile NodeStatus _status;
+
+    public NodeContext(NodeParts parts, Action<Exception> onFailure)
+    {
+        Options = parts.Options;
+        Files = parts.Files;
+        Metadata = parts.Metadata;
+        ClusterId = parts.ClusterId;
+        Address = parts.LogBase.OwnAddress;
+        Store = parts.Log;
+        Core = parts.Core;
+        Transport = parts.Transport;
+        Inbox = parts.Inbox;
+        Log = parts.NodeLog;
+        Telemetry = new NodeTelemetry(parts.Core.Id.Value);
+        _onFailure = onFailure;
+        _configurations = [(parts.LogBase.ConfigurationIndex, parts.LogBase.Configuration)];
+        _appliedIndex = parts.LogBase.Index.Value;
+        _status = new NodeStatus(RaftRole.Follower, parts.Core.CurrentTerm, NodeId.None, null, false, parts.Core.Configuration);
+        Cache = new LogCache(Options.LogCacheBytes);
+        LogWriter = new LogWriter(Store, Inbox, Name, Fail);
+        Databases = new DatabaseSet(this, Path.Combine(Options.DataDirectory, "databases"));
+        Applier = new Applier(this, parts.LogBase.Index);
+        Replicator = new Replicator(this);
+        Reads = new ReadGate(this);
+        Requests = new LeaderDesk(this);
+        Installs = new Installs(this);
+        Checkpoints = new CheckpointPlan(this);
+    }
+
+    /// <summary>Raised on the loop when role, term, leader or the right to write changed.</summary>
+    public event Action<NodeStatus>? StatusChanged;
+
+    /// <summary>For thread names and logs.</summary>
+    public string Name => Core.Id.Value.ToString(CultureInfo.InvariantCulture);
+
+    public DqliteNodeOptions Options { get; }
+
+    public IFileSystem Files { get; }
+
+    public MetadataFile Metadata { get; }
+
+    public string ClusterId { get; }
+
+    /// <summary>Where this node listens; empty when nowhere.</summary>
+    public string Address { get; }
+
+    public string LogBasePath => Path.Combine(Options.DataDirectory, LogBaseFile.FileName);
+
+    public SegmentedLog Store { get; }
+
+    public RaftCore Core { get; }
+
+    public IPeerTransport? Transport { get; }
+
+    public Inbox Inbox { get; }
+
+    public LogCache Cache { get; }
+
+    public LogWriter LogWriter { get; }
+
+    public DatabaseSet Databases { get; }
+
+    public Applier Applier { get; }
+
+    public Replicator Replicator { get; }
+
+    public ReadGate Reads { get; }
+
+    public LeaderDesk Requests { get; }
+
+    public Installs Installs { get; }
+
+    public CheckpointPlan Checkpoints { get; }
+
+    public NodeLog Log { get; }
+
+    public NodeTelemetry Telemetry { get; }
+
+    /// <summary>Any thread.</summary>
+    public TimeProvider Time => TimeProvider.System;
+
+    /// <summary>Any thread: the monotonic clock.</summary>
+    public long NowNs => MonotonicClock.NowNs;
+
+    /// <summary>The node stops politely: nothing new begins.</summary>
+    public bool IsStopping { get; set; }
+
+    /// <summary>Any thread: why the node stopped, or null.</summary>
+    public Exception? Failure { get; set; }
+
+    /// <inheritdoc/>
+    public bool CanWrite => Replicator.IsOpen;
+
+    /// <inheritdoc/>
+    public string? LeaderAddress => _leaderAddress;
+
+    /// <inheritdoc/>
+    public long AppliedIndex => Volatile.Read(ref _appliedIndex);
+
+    /// <summary>Any thread.</summary>
+    public NodeStatus Status => _status;
+
+    /// <inheritdoc/>
+    public void OnDraftsQueued() => Inbox.Wake();
+
+    /// <inheritdoc/>
+    public void OnRot(string database, uint pageNumber)
+    {
+        Log.PageRot(database, pageNumber);
+        Call((nowNs, outputs) => Core.StepDown(nowNs, outputs));
+    }
+
+    /// <inheritdoc/>
+    public Task BeginReadAsync(ReadConsistency level, long sessionIndex, TimeSpan maxStaleness) => Reads.BeginReadAsync(level, sessionIndex, maxStaleness);
+
+    /// <inheritdoc/>
+    public async Task<CommitOutcome> GetOutcomeAsync(CommitId commit, CancellationToken cancellationToken)
+    {
+        await BeginReadAsync(ReadConsistency.Linearizable, 0, TimeSpan.Zero).WaitAsync(cancellationToken).ConfigureAwait(false);
+        var answer = new TaskCompletionSource<CommitOutcome>(TaskCreationOptions.RunContinuationsAsynchronously);
+        if (!Call((_, _) => answer.TrySetResult(Outcome(new LogIndex(commit.Index), new Term(commit.Term)))))
+        {
+            throw StoppedError();
+        }
+
+        return await answer.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
+    }
+
+    /// <summary>Any thread: runs an action on the loop; false when it has ended.</summary>
+    public bool Call(Action<long, RaftOutputs> action) => Inbox.Post(new NodeEvent(NodeEventKind.Call, action));
+
+    /// <inheritdoc/>
+    public bool Post(Action action) => Call((_, _) => action());
+
+    /// <summary>Any thread: the node cannot go on; it stops, the process lives.</summary>
+    public void Fail(Exception exception) => _onFailure(exception);
+
+    /// <summary>Any thread: what those get who come too late.</summary>
+    public Exception StoppedError() => DqliteErrors.Stopped(Failure);
+
+    /// <summary>An entry of the log.</summary>
+    public LogEntry ReadEntry(LogIndex index) => Cache.Find(index) ?? ReadStore(index, index)[0];
+
+    /// <summary>Entries of the log.</summary>
+    public IReadOnlyList<LogEntry> ReadEntries(LogIndex first, LogIndex last)
+    {
+        var entries = new List<LogEntry>((int)(last.Value - first.Value + 1));
+        for (var index = first; index <= last; index = index.Next)
+        {
+            if (Cache.Find(index) is { } cached)
+            {
+                entries.Add(cached);
+            }
+            else
+            {
+                entries.AddRange(ReadStore(index, last));
+                break;
+            }
+        }
+
+        return entries;
+    }
+
+    /// <summary>Proposes an entry as soon as the present step is done.</summary>
+    public void ProposeLater(byte[] payload) => Call((nowNs, outputs) =>
+    {
+        if (Replicator.IsOpen)
+        {
+            // A refusal needs no care: the next leader looks for the same reason again.
+            Core.Propose(Core.CurrentTerm, payload, nowNs, outputs);
+        }
+    });
+
+    /// <summary>Every tick.</summary>
+    public void OnTick(long nowNs)
+    {
+        var holdNs = (long)Options.MaxWriteTransactionHold.TotalNanoseconds;
+        foreach (var database in Databases.All)
+        {
+            database.RevokeSlowWriter(nowNs, holdNs);
+        }
+
+        Checkpoints.OnTick();
+    }
+
+    /// <summary>After every round of the loop: what other threads look at.</summary>
+    public void PublishState()
+    {
+        var leaseNs = !Replicator.IsOpen ? 0 : Core.Configuration.Voters.Count == 1 && Core.Configuration.IsVoter(Core.Id) ? long.MaxValue : Core.LeaseDeadlineNs;
+        if (leaseNs != _publishedLeaseNs)
+        {
+            _publishedLeaseNs = leaseNs;
+            Reads.SetLease(leaseNs);
+            foreach (var database in Databases.All)
+            {
+                database.Pages.SetLease(leaseNs);
+            }
+        }
+    }
+
+    /// <summary>Role, term or leader changed.</summary>
+    public void OnStateChanged()
+    {
+        Log.StateChanged(Core.Id.Value, Core.Role.ToString(), Core.CurrentTerm.Value, Core.Leader.Value);
+        PublishStatus();
+    }
+
+    /// <summary>Drafting was opened or closed.</summary>
+    public void OnDraftingChanged() => PublishStatus();
+
+    /// <summary>The configuration in force changed.</summary>
+    public void OnConfigurationChanged()
+    {
+        var members = Core.Configuration.Members;
+        Log.ConfigurationChanged(string.Join(", ", members.Select(member => $"{member.Id}={member.Address} ({member.Role})")));
+        Transport?.SetPeers(members.Where(member => member.Id != Core.Id).Select(member => (member.Id, member.Address)).ToArray());
+        PublishStatus();
+    }
+
+    /// <summary>Entries were applied.</summary>
+    public void OnApplied(long nowNs, RaftOutputs outputs)
+    {
+        var applied = Applier.LastApplied.Value;
+        Volatile.Write(ref _appliedIndex, applied);
+        Reads.OnApplied(applied);
+    }
+
+    /// <summary>A configuration entry was applied.</summary>
+    public void OnConfigurationApplied(LogIndex index, ClusterConfiguration configuration) => _configurations.Add((index, configuration));
+
+    /// <summary>The configuration in force at an applied index.</summary>
+    public (LogIndex Index, ClusterConfiguration Configuration) ConfigurationAt(LogIndex index) => _configurations.FindLast(known => known.Index <= index);
+
+    /// <summary>Entries up to here left the log.</summary>
+    public void OnCompacted(LogIndex index)
+    {
+        var inForce = ConfigurationAt(index);
+        _configurations.RemoveAll(known => known.Index < inForce.Index);
+        Log.Compacted(index.Value);
+    }
+
+    /// <summary>A snapshot took the place of the log and the databases.</summary>
+    public void OnInstalled(LogBase logBase, long nowNs, RaftOutputs outputs)
+    {
+        _configurations.Clear();
+        _configurations.Add((logBase.ConfigurationIndex, logBase.Configuration));
+        Checkpoints.OnInstalled(logBase.Index);
+        Log.SnapshotInstalled(logBase.Index.Value);
+        OnApplied(nowNs, outputs);
+    }
+
+    private IReadOnlyList<LogEntry> ReadStore(LogIndex first, LogIndex last) =>
+        Store.Read(first, last, long.MaxValue) ?? throw new RaftInvariantException($"The log does not hold the entries {first} to {last} that the core thinks it has.");
+
+    private CommitOutcome Outcome(LogIndex index, Term term)
+    {
+        if (index > Applier.LastApplied)
+        {
+            return CommitOutcome.Undecided;
+        }
+
+        return Core.TermAt(index) == term ? CommitOutcome.Committed : CommitOutcome.NotCommitted;
+    }
+
+    private void PublishStatus()
+    {
+        var leader = Core.Leader == NodeId.None ? null : Core.Configuration.Find(Core.Leader);
+        _leaderAddress = leader?.Address;
+        var status = new NodeStatus(Core.Role, Core.CurrentTerm, Core.Leader, leader?.Address, Replicator.IsOpen, Core.Configuration);
+        if (status != _status)
+        {
+            _status = status;
+            StatusChanged?.Invoke(status);
+        }
+    }
+}
+
+/// <summary>What a node says of itself to other threads.</summary>
+internal sealed record NodeStatus(RaftRole Role, Term Term, NodeId Leader, string? LeaderAddress, bool CanWrite, ClusterConfiguration Configuration);
+
+/// <summary>What a node is put together from.</summary>
+internal sealed record NodeParts(DqliteNodeOptions Options, IFileSystem Files, MetadataFile Metadata, string ClusterId, LogBase LogBase, SegmentedLog Log, RaftCore Core,
+    IPeerTransport? Transport, Inbox Inbox, NodeLog NodeLog);
+
+/// <summary>Names in the data directory.</summary>
+internal static class NodeFiles
+{
+    public const string LogDirectoryName = "log";
+    public const string DatabaseDirectoryName = "databases";
+}

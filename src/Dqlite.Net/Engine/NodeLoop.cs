@@ -1,0 +1,201 @@
+using Dqlite.Net.Storage;
+using Dqlite.Net.Transport;
+using Dqlite.Raft;
+using Dqlite.Sqlite;
+
+namespace Dqlite.Net.Engine;
+
+/// <summary>
+/// The node's single-threaded heart: inputs go to the Raft core, its outputs go to the log, the peers and the databases. Everything it owns
+/// belongs to the thread that calls <see cref="RunOnce"/>; other threads reach it through <see cref="Inbox"/>.
+///
+///   inbox -> core.Step -> log writer (durable) -> inbox (EntriesPersisted)
+///                      -> transport (messages)
+///                      -> applier (committed entries) -> databases
+///   drafts of all databases -> replicator -> core.Propose
+/// </summary>
+internal sealed class NodeLoop
+{
+    /// <summary>Bytes of entries applied before the loop looks at its inputs again.</summary>
+    private const long ApplySliceBytes = 4 << 20;
+
+    private readonly NodeContext _node;
+    private readonly RaftCore _core;
+    private readonly RaftOutputs _outputs = new();
+    private readonly long _tickNs;
+    private List<NodeEvent> _events = [];
+    private long _nextTickNs;
+
+    public NodeLoop(NodeContext node)
+    {
+        _node = node;
+        _core = node.Core;
+        _tickNs = (long)node.Options.TickInterval.TotalNanoseconds;
+    }
+
+    /// <summary>When the loop wants to run again although nothing came in, in nanoseconds of the monotonic clock.</summary>
+    public long NextDeadlineNs => _node.Applier.HasMore ? 0 : _nextTickNs;
+
+    /// <summary>Handles everything that is queued. Synchronous.</summary>
+    /// <param name="nowNs">The monotonic clock.</param>
+    public void RunOnce(long nowNs)
+    {
+        var events = _node.Inbox.Drain(_events);
+        foreach (var nodeEvent in events)
+        {
+            Handle(nodeEvent, nowNs);
+            Flush(nowNs);
+        }
+
+        events.Clear();
+        _events = events;
+        if (nowNs >= _nextTickNs)
+        {
+            // One tick however late: a process that was stopped must hear its peers before it thinks that they are silent.
+            _nextTickNs = nowNs - _nextTickNs > 4 * _tickNs ? nowNs + _tickNs : _nextTickNs + _tickNs;
+            _core.Tick(nowNs, _outputs);
+            Flush(nowNs);
+            _node.OnTick(nowNs);
+        }
+
+        _node.Reads.Start(_core, nowNs, _outputs);
+        _node.Replicator.ProposeDrafts(nowNs, _outputs);
+        Flush(nowNs);
+        _node.PublishState();
+    }
+
+    private void Handle(in NodeEvent nodeEvent, long nowNs)
+    {
+        switch (nodeEvent.Kind)
+        {
+            case NodeEventKind.Message:
+                OnMessage(new NodeId(nodeEvent.A), (PeerMessage)nodeEvent.Payload!, nowNs);
+                break;
+            case NodeEventKind.Connected:
+                _core.PeerConnected(new NodeId(nodeEvent.A), nowNs, _outputs);
+                break;
+            case NodeEventKind.Disconnected:
+                _core.PeerDisconnected(new NodeId(nodeEvent.A), nowNs, _outputs);
+                break;
+            case NodeEventKind.EntriesPersisted:
+                _core.EntriesPersisted(new LogIndex(nodeEvent.A), new Term(nodeEvent.B), nowNs, _outputs);
+                break;
+            case NodeEventKind.Call:
+                ((Action<long, RaftOutputs>)nodeEvent.Payload!)(nowNs, _outputs);
+                break;
+            default:
+                throw new InvalidOperationException($"Unknown event {nodeEvent.Kind}.");
+        }
+    }
+
+    private void OnMessage(NodeId from, PeerMessage message, long nowNs)
+    {
+        switch (message)
+        {
+            case RaftPeerMessage raft:
+                _core.Receive(raft.Message, nowNs, _outputs);
+                break;
+            case NodeMessage request:
+                _node.Requests.OnMessage(from, request, nowNs, _outputs);
+                break;
+            case StreamChunk chunk:
+                _node.Installs.OnChunk(from, chunk);
+                break;
+            default:
+                throw new InvalidOperationException($"Unknown message {message.GetType()}.");
+        }
+    }
+
+    /// <summary>Does what the core asks, in the order of <see cref="RaftOutputs"/>, until it asks for nothing more.</summary>
+    private void Flush(long nowNs)
+    {
+        while (!_outputs.IsEmpty || _node.Applier.HasMore)
+        {
+            var applied = _node.Applier.HasMore && _outputs.IsEmpty;
+            WriteHardState(nowNs);
+            WriteLog();
+            Send();
+            if (_outputs.CommitIndex is { } commit)
+            {
+                _node.Applier.CommitIndex = commit;
+            }
+
+            _node.Reads.OnDecided(_outputs.Reads);
+            foreach (var peer in _outputs.SnapshotsNeeded)
+            {
+                _node.Installs.SendTo(peer);
+            }
+
+            var (stateChanged, configurationChanged) = (_outputs.StateChanged, _outputs.ConfigurationChanged);
+            _outputs.Clear();
+            ReactToState(stateChanged, configurationChanged, nowNs);
+            _node.Applier.Apply(ApplySliceBytes, nowNs, _outputs);
+            _node.Replicator.TryOpenDrafting();
+            if (applied && _node.Applier.HasMore)
+            {
+                break;
+            }
+        }
+    }
+
+    /// <summary>1. Term and vote are durable before anything that depends on them: the core withholds it until this report.</summary>
+    private void WriteHardState(long nowNs)
+    {
+        if (_outputs.HardState is { } state)
+        {
+            _outputs.HardState = null;
+            _node.Metadata.Write(state);
+            _core.HardStatePersisted(state, nowNs, _outputs);
+        }
+    }
+
+    /// <summary>2 and 3. The log writer works in the background, in order, and reports EntriesPersisted.</summary>
+    private void WriteLog()
+    {
+        if (_outputs.TruncateFrom is { } from)
+        {
+            _node.Cache.TruncateFrom(from);
+            _node.LogWriter.Truncate(from);
+        }
+
+        if (_outputs.Appends.Count > 0)
+        {
+            foreach (var entry in _outputs.Appends)
+            {
+                _node.Cache.Add(entry);
+            }
+
+            _node.LogWriter.Append(_outputs.Appends);
+        }
+    }
+
+    /// <summary>4. Messages; appends get their entries from the cache or the log.</summary>
+    private void Send()
+    {
+        foreach (var message in _outputs.Messages)
+        {
+            var filled = message;
+            if (message is AppendEntriesRequest append && append.LastIndex >= append.FirstIndex)
+            {
+                filled = append with { Entries = _node.ReadEntries(append.FirstIndex, append.LastIndex) };
+            }
+
+            _node.Transport?.Send(message.To, new RaftPeerMessage(filled));
+        }
+    }
+
+    private void ReactToState(bool stateChanged, bool configurationChanged, long nowNs)
+    {
+        if (stateChanged)
+        {
+            _node.Replicator.OnStateChanged();
+            _node.Requests.OnStateChanged();
+            _node.OnStateChanged();
+        }
+
+        if (configurationChanged)
+        {
+            _node.OnConfigurationChanged();
+        }
+    }
+}

@@ -1,0 +1,151 @@
+using Dqlite.Net.Transport;
+using Dqlite.Raft;
+using Dqlite.Sqlite;
+
+namespace Dqlite.Net.Engine;
+
+/// <summary>
+/// Runs one node: the loop's thread, the log's, the checkpoint's. A failure anywhere ends them all; the process lives.
+///
+///   running --StopAsync--> handing over --> stopping --> stopped (checkpointed)
+///   running --Abort-----------------------------------> stopped (as if killed)
+///   running --Fail------------------------------------> stopped (Failure says why)
+/// </summary>
+internal sealed class NodeRuntime
+{
+    private readonly NodeContext _node;
+    private readonly NodeLoop _loop;
+    private readonly Thread _thread;
+    private readonly Checkpointer _checkpointer;
+    private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private volatile bool _stopping;
+    private volatile bool _abrupt;
+
+    public NodeRuntime(NodeParts parts)
+    {
+        _node = new NodeContext(parts, Fail);
+        _loop = new NodeLoop(_node);
+        _checkpointer = new Checkpointer(_node);
+        _node.Checkpoints.Worker = _checkpointer;
+        _thread = new Thread(Run) { IsBackground = true, Name = $"dqlite-node-{_node.Name}" };
+    }
+
+    /// <summary>The node's parts.</summary>
+    public NodeContext Node => _node;
+
+    /// <summary>Completes when all threads have ended and every file is closed.</summary>
+    public Task Stopped => _stopped.Task;
+
+    /// <summary>Opens the databases and starts the threads.</summary>
+    public void Start()
+    {
+        _node.Databases.Load();
+        var committed = _node.Databases.All.Select(database => database.DoneIndex).Append(_node.Core.CommitIndex.Value).Max();
+        _node.Applier.CommitIndex = new LogIndex(Math.Max(_node.Core.CommitIndex.Value, Math.Min(committed, _node.Core.LastIndex.Value)));
+        _node.LogWriter.Start();
+        _checkpointer.Start();
+        _node.OnConfigurationChanged();
+        _thread.Start();
+    }
+
+    /// <summary>Ends the node politely, once leadership was handed over: log flushed, databases checkpointed.</summary>
+    public void Stop()
+    {
+        _stopping = true;
+        _node.Inbox.Wake();
+    }
+
+    /// <summary>Ends the node as a kill would: nothing is flushed or checkpointed, sockets are reset.</summary>
+    public void Abort()
+    {
+        _abrupt = true;
+        Stop();
+    }
+
+    /// <summary>Any thread: the node cannot go on.</summary>
+    public void Fail(Exception exception)
+    {
+        lock (_stopped)
+        {
+            if (_node.Failure is null && !_stopping)
+            {
+                _node.Failure = exception;
+                _node.Log.Failed(_node.Core.Id.Value, exception.Message, exception);
+            }
+        }
+
+        Abort();
+    }
+
+    private void Run()
+    {
+        try
+        {
+            while (!_stopping)
+            {
+                _loop.RunOnce(_node.NowNs);
+                var waitNs = _loop.NextDeadlineNs - _node.NowNs;
+                _node.Inbox.Wait((int)Math.Min(1000, (waitNs + 999_999) / 1_000_000));
+            }
+        }
+#pragma warning disable CA1031 // The boundary of the loop: whatever is wrong stops the node, never the process.
+        catch (Exception exception)
+#pragma warning restore CA1031
+        {
+            Fail(exception);
+        }
+
+        try
+        {
+            End();
+        }
+#pragma warning disable CA1031 // Reported to whoever stops the node.
+        catch (Exception exception)
+#pragma warning restore CA1031
+        {
+            _stopped.TrySetException(exception);
+        }
+
+        _stopped.TrySetResult();
+    }
+
+    private void End()
+    {
+        var reason = _node.StoppedError();
+        _node.IsStopping = true;
+        _node.Inbox.Close();
+        if (_abrupt)
+        {
+            _node.Transport?.StopAbruptly();
+        }
+
+        _node.Installs.Stop();
+        _node.Replicator.Close();
+        _node.Databases.Stop(reason);
+        _node.Reads.Stop(reason);
+        _node.Requests.Stop(reason);
+        _checkpointer.Dispose();
+        _node.LogWriter.Stop(_abrupt);
+        if (!_abrupt)
+        {
+            foreach (var database in _node.Databases.All)
+            {
+                FinalCheckpoint(database);
+            }
+        }
+
+        _node.Databases.Close();
+        _node.Transport?.Dispose();
+        _node.LogWriter.Dispose();
+        _node.Log.Stopped(_node.Core.Id.Value);
+    }
+
+    /// <summary>The log was flushed to its end, so everything that is applied may go to the file.</summary>
+    private void FinalCheckpoint(ReplicatedDatabase database)
+    {
+        if (database.CheckpointTarget(_node.Core.LastIndex) is { } target)
+        {
+            Checkpointer.Run(_node, database, target.Index, target.Lsn);
+        }
+    }
+}

@@ -1,0 +1,372 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using Dqlite.Net.Storage;
+using Dqlite.Net.Transport;
+using Dqlite.Raft;
+using Dqlite.Sqlite;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Dqlite.Net.Engine;
+
+/// <summary>
+/// Brings one node from its directory to a running loop, and down again.
+///
+///   lock -> metadata -> unfinished install -> [blank: listen, found or join] -> log -> core -> databases -> loop
+/// </summary>
+internal sealed class NodeStarter
+{
+    private static readonly TimeSpan JoinTimeout = TimeSpan.FromSeconds(30);
+
+    private readonly RealFileSystem _files = RealFileSystem.Instance;
+    private readonly Inbox _inbox = new();
+    private readonly CancellationTokenSource _stopping = new();
+    private readonly TaskCompletionSource<NodeContext> _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private NodeLock? _lock;
+    private MetadataFile? _metadata;
+    private TcpPeerTransport? _transport;
+    private NodeTransportEvents? _events;
+    private Task _background = Task.CompletedTask;
+    private Exception? _failure;
+
+    public NodeStarter(DqliteNodeOptions options)
+    {
+        Options = options;
+        Address = options.Address;
+        Logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("Dqlite.Net.Node");
+        Log = new NodeLog(Logger);
+    }
+
+    /// <summary>The loop is about to start.</summary>
+    public event Action<NodeContext>? Attached;
+
+    public DqliteNodeOptions Options { get; }
+
+    public NodeLog Log { get; }
+
+    public string Address { get; private set; }
+
+    public string Incarnation { get; private set; } = "";
+
+    public NodeRuntime? Runtime { get; private set; }
+
+    /// <summary>Completes when the node belongs to a cluster and runs.</summary>
+    public Task<NodeContext> Ready => _ready.Task;
+
+    /// <summary>Why the node stopped by itself.</summary>
+    public Exception? Failure => Runtime?.Node.Failure ?? _failure;
+
+    private ILogger Logger { get; }
+
+    private string DatabaseDirectory => Path.Combine(Options.DataDirectory, NodeFiles.DatabaseDirectoryName);
+
+    private string LogBasePath => Path.Combine(Options.DataDirectory, LogBaseFile.FileName);
+
+    private string LogDirectory => Path.Combine(Options.DataDirectory, NodeFiles.LogDirectoryName);
+
+    /// <summary>See <see cref="DqliteNode.StartAsync"/>.</summary>
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await Task.Run(OpenDirectory, cancellationToken).ConfigureAwait(false);
+            if (IsMember)
+            {
+                Run();
+            }
+            else
+            {
+                await BeginMembershipAsync(cancellationToken).ConfigureAwait(false);
+            }
+        }
+        catch (Exception exception)
+        {
+            _ready.TrySetException(exception);
+            _ = _ready.Task.Exception;
+            await StopAsync(abruptly: true).ConfigureAwait(false);
+            if (Translate(exception) is { } translated)
+            {
+                throw translated;
+            }
+
+            throw;
+        }
+    }
+
+    /// <summary>Ends whatever has been started. Idempotent.</summary>
+    public async Task StopAsync(bool abruptly)
+    {
+        await _stopping.CancelAsync().ConfigureAwait(false);
+        await _background.ConfigureAwait(false);
+        _ready.TrySetException(DqliteErrors.Stopped(Failure));
+        _ = _ready.Task.Exception;
+        if (Runtime is { } runtime)
+        {
+            if (abruptly)
+            {
+                runtime.Abort();
+            }
+            else
+            {
+                runtime.Stop();
+            }
+
+            await runtime.Stopped.ConfigureAwait(false);
+        }
+        else
+        {
+            _transport?.Dispose();
+        }
+
+        _metadata?.Dispose();
+        _lock?.Dispose();
+    }
+
+    /// <summary>The errors of a start that a user can do something about, as the library's exception.</summary>
+    private static DqliteException? Translate(Exception exception) => exception switch
+    {
+        StorageDamagedException or DatabaseDamagedException or InvalidDataException => new DqliteException(exception.Message, 11, 11, false, null, exception),
+        ShimException shim => new DqliteException(shim.Message, shim.ResultCode & 0xff, shim.ResultCode, false, null, shim),
+        InvalidOperationException => new DqliteException(exception.Message, 5, 5, false, null, exception),
+        TransportConfigurationException => new DqliteException(exception.Message, 14, 14, false, null, exception),
+        DurableIOException => new DqliteException(exception.Message, 10, 10, false, null, exception),
+        RaftInvariantException => new DqliteException(exception.Message, 11, 11, false, null, exception),
+        _ => null,
+    };
+
+    private void OpenDirectory()
+    {
+        ShimRuntime.EnsureInitialized();
+        Directory.CreateDirectory(Options.DataDirectory);
+        _lock = NodeLock.Acquire(_files, Options.DataDirectory);
+        var metadataPath = Path.Combine(Options.DataDirectory, MetadataFile.FileName);
+        if (MetadataFile.Exists(_files, metadataPath))
+        {
+            _metadata = MetadataFile.Open(_files, metadataPath);
+        }
+        else
+        {
+            RefuseStrayData();
+            var incarnation = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
+            _metadata = MetadataFile.Create(_files, metadataPath, new NodeIdentity(NodeId.None, NodeIdentity.NoCluster, incarnation));
+            _files.SyncDirectory(Options.DataDirectory);
+        }
+
+        Incarnation = _metadata.Identity.Incarnation;
+        InstallFiles.Recover(_files, Options.DataDirectory, DatabaseDirectory, () => ReadLogBase().OwnAddress, ReplaceLog);
+        if (IsMember)
+        {
+            TakeStoredAddress(ReadLogBase().OwnAddress);
+        }
+
+        if (Address.Length > 0)
+        {
+            Listen();
+        }
+    }
+
+    private bool IsMember => _metadata!.Identity.ClusterId != NodeIdentity.NoCluster;
+
+    private LogBase ReadLogBase() => LogBaseFile.Read(_files, LogBasePath)
+        ?? throw new StorageDamagedException(LogBasePath, "it is missing although this node is a member of a cluster");
+
+    /// <summary>Without its metadata a directory with a log or databases is not blank: its votes are forgotten.</summary>
+    private void RefuseStrayData()
+    {
+        if (Directory.Exists(LogDirectory) || Directory.Exists(DatabaseDirectory) || _files.Exists(LogBasePath))
+        {
+            throw new StorageDamagedException(Path.Combine(Options.DataDirectory, MetadataFile.FileName), "it is missing although the directory holds a log or databases");
+        }
+    }
+
+    private void TakeStoredAddress(string stored)
+    {
+        if (Address.Length == 0)
+        {
+            Address = stored;
+        }
+        else if (stored.Length > 0 && stored != Address)
+        {
+            throw new ArgumentException(
+                $"This node is a member of its cluster at {stored}, not at {Address}: leave Address empty or give the stored one. To move a node, remove it and join it again.");
+        }
+    }
+
+    private void ReplaceLog(LogBase logBase)
+    {
+        LogBaseFile.Write(_files, LogBasePath, logBase);
+        using var log = SegmentedLog.Open(_files, LogDirectory, LogOptions(mustExist: false), logBase.Index, logBase.Term);
+        log.Reset(logBase.Index, logBase.Term);
+    }
+
+    private SegmentedLogOptions LogOptions(bool mustExist) => new() { SegmentSizeBytes = Options.SegmentBytes, MustExist = mustExist };
+
+    private void Listen()
+    {
+        var transportOptions = new TransportOptions
+        {
+            ListenOwnAddress = Address,
+            AllowInsecureNonLoopback = Options.AllowInsecureNonLoopback,
+            MaxMessageBytes = (int)Math.Min(int.MaxValue, (2 * Options.MaxTransactionBytes) + (16 << 20)),
+            Logger = (Options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("Dqlite.Net.Transport"),
+        };
+        _transport = new TcpPeerTransport(transportOptions, IdentityOf(_metadata!.Identity));
+        _events = new NodeTransportEvents(Incarnation, Options.Members);
+        _transport.Start(_events);
+        Address = _transport.BoundAddress;
+    }
+
+    private Hello IdentityOf(NodeIdentity identity) =>
+        new(identity.ClusterId == NodeIdentity.NoCluster ? "" : identity.ClusterId, identity.NodeId, identity.Incarnation, Address);
+
+    private async Task BeginMembershipAsync(CancellationToken cancellationToken)
+    {
+        var bootstrap = new Bootstrap(Options, Address, Incarnation);
+        if (Options.Join.Length > 0)
+        {
+            var joined = await bootstrap.JoinAsync(JoinTimeout, cancellationToken).ConfigureAwait(false);
+            Log.Joined(joined.ClusterId, joined.NodeId.Value);
+            Become(joined);
+            if (Options.JoinAsVoter)
+            {
+                _background = PromoteAsync(_stopping.Token);
+            }
+
+            return;
+        }
+
+        if (Options.Members.Count <= 1)
+        {
+            Become(bootstrap.FoundAlone());
+            return;
+        }
+
+        // The first round finds most of what forbids this node to take part; the rest goes on behind, so that the others can be started.
+        if (await bootstrap.TryFoundAsync(cancellationToken).ConfigureAwait(false) is { } founding)
+        {
+            Become(founding);
+        }
+        else
+        {
+            _background = FoundAsync(bootstrap, _stopping.Token);
+        }
+    }
+
+    private async Task FoundAsync(Bootstrap bootstrap, CancellationToken cancellationToken)
+    {
+        try
+        {
+            Become(await bootstrap.FoundAsync(cancellationToken).ConfigureAwait(false));
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            // The node is stopped while it is still blank.
+        }
+#pragma warning disable CA1031 // Nobody awaits this task but StopAsync: the error goes to everybody who waits for the node to be ready.
+        catch (Exception exception)
+#pragma warning restore CA1031
+        {
+            _failure = exception;
+            Log.Failed(0, exception.Message, exception);
+            _ready.TrySetException(exception);
+            _ = _ready.Task.Exception;
+        }
+    }
+
+    /// <summary>The leader promotes a member that has caught up; until then it answers "not yet".</summary>
+    private async Task PromoteAsync(CancellationToken cancellationToken)
+    {
+        var node = Runtime!.Node;
+        while (!cancellationToken.IsCancellationRequested)
+        {
+            try
+            {
+                await node.Requests.AskAsync(new LeaderRequest(LeaderOperation.Promote, NodeId: node.Core.Id.Value), JoinTimeout, cancellationToken).ConfigureAwait(false);
+                return;
+            }
+            catch (OperationCanceledException)
+            {
+                return;
+            }
+            catch (DqliteException exception) when (exception.IsTransient && node.Failure is null)
+            {
+                Log.PromotionWaits(exception.Message);
+            }
+            catch (DqliteException exception)
+            {
+                Log.PromotionRefused(exception.Message);
+                return;
+            }
+        }
+    }
+
+    /// <summary>Writes what makes this node a member, the metadata last: only it says so. Then runs.</summary>
+    private void Become(Founding founding)
+    {
+        LogBaseFile.Write(_files, LogBasePath, new LogBase
+        {
+            Index = LogIndex.Zero,
+            Term = Term.Zero,
+            Configuration = founding.Configuration,
+            ConfigurationIndex = LogIndex.Zero,
+            TermStarts = [],
+            OwnAddress = Address,
+        });
+        using (SegmentedLog.Open(_files, LogDirectory, LogOptions(mustExist: false), LogIndex.Zero, Term.Zero))
+        {
+            // Created before the metadata, so that a missing log is damage from now on.
+        }
+
+        _metadata!.Write(_metadata.Identity with { ClusterId = founding.ClusterId, NodeId = founding.NodeId });
+        _files.SyncDirectory(Options.DataDirectory);
+        Log.Founded(founding.ClusterId, founding.Configuration.Members.Count);
+        Run();
+    }
+
+    private void Run()
+    {
+        var metadata = _metadata!.Identity;
+        var logBase = ReadLogBase();
+        var log = SegmentedLog.Open(_files, LogDirectory, LogOptions(mustExist: true), logBase.Index, logBase.Term);
+        var core = new RaftCore(RaftOptionsOf(metadata), InitialStateOf(logBase, log));
+        _transport?.SetIdentity(IdentityOf(metadata));
+        var runtime = new NodeRuntime(new NodeParts(Options, _files, _metadata, metadata.ClusterId, logBase, log, core, _transport, _inbox, Log));
+        Runtime = runtime;
+        Attached?.Invoke(runtime.Node);
+        _events?.Attach(runtime.Node);
+        Log.Started(metadata.NodeId.Value, metadata.ClusterId, Address, core.FirstIndex.Value, core.LastIndex.Value, logBase.Index.Value);
+        runtime.Start();
+        _ready.TrySetResult(runtime.Node);
+    }
+
+    private RaftInitialState InitialStateOf(LogBase logBase, SegmentedLog log)
+    {
+        var done = DatabaseSet.HighestDone(_files, DatabaseDirectory);
+        return new RaftInitialState
+        {
+            HardState = _metadata!.HardState,
+            Configuration = logBase.Configuration,
+            ConfigurationIndex = logBase.ConfigurationIndex,
+            FirstIndex = logBase.Index.Next,
+            PreviousTerm = logBase.Term,
+            Entries = log.EntryInfos(),
+            ConfigurationEntries = log.ConfigurationEntries().Select(entry => (entry.Index, ConfigurationCodec.Decode(entry.Payload.Span))).ToArray(),
+            TermStarts = logBase.TermStarts,
+            CommitIndex = done > logBase.Index ? done : logBase.Index,
+        };
+    }
+
+    private RaftOptions RaftOptionsOf(NodeIdentity metadata)
+    {
+        int Ticks(TimeSpan time) => Math.Max(1, (int)Math.Round(time / Options.TickInterval));
+
+        return new RaftOptions
+        {
+            Id = metadata.NodeId,
+            ElectionTimeoutTicks = Ticks(Options.ElectionTimeout),
+            HeartbeatTicks = Ticks(Options.HeartbeatInterval),
+            LeaseNs = (long)Options.LeaseDuration.TotalNanoseconds,
+            Seed = ulong.Parse(metadata.Incarnation.AsSpan(0, 16), NumberStyles.HexNumber, CultureInfo.InvariantCulture) ^ (ulong)MonotonicClock.NowNs,
+        };
+    }
+}

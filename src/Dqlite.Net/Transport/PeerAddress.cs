@@ -1,0 +1,51 @@
+using System.Globalization;
+using System.Net;
+
+namespace Dqlite.Net.Transport;
+
+/// <summary>An address in the form host:port or [IPv6]:port.</summary>
+/// <param name="Host">A name, or an IP address without brackets.</param>
+/// <param name="Port">The port; 0 lets the system choose, and only a listener may say so.</param>
+internal readonly record struct PeerAddress(string Host, int Port)
+{
+    /// <summary>Parses an address strictly.</summary>
+    /// <param name="text">The text.</param>
+    /// <exception cref="ArgumentException">It is not an address.</exception>
+    public static PeerAddress Parse(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        var colon = text.LastIndexOf(':');
+        var host = colon < 0 ? "" : text[..colon];
+        var isBracketed = host is ['[', .., ']'];
+        var name = isBracketed ? host[1..^1] : host;
+        var kind = isBracketed ? UriHostNameType.IPv6 : Uri.CheckHostName(name);
+        if (name.Length == 0 || kind == UriHostNameType.Unknown || (kind == UriHostNameType.IPv6 && !(isBracketed && IPAddress.TryParse(name, out _)))
+            || !int.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var port) || port > IPEndPoint.MaxPort)
+        {
+            throw new ArgumentException($"'{text}' is not an address: write host:port or [IPv6]:port, for example 127.0.0.1:9001.", nameof(text));
+        }
+
+        return new PeerAddress(name, port);
+    }
+
+    /// <summary>Finds the IP address; may ask the resolver, and so may block.</summary>
+    /// <param name="allowNonLoopback">Whether other machines may be reached, or reach this one.</param>
+    /// <exception cref="TransportConfigurationException">The address leaves this machine, which is not allowed.</exception>
+    /// <exception cref="System.Net.Sockets.SocketException">The name is unknown.</exception>
+    public IPEndPoint Resolve(bool allowNonLoopback)
+    {
+        if (!IPAddress.TryParse(Host, out var address))
+        {
+            address = Dns.GetHostAddresses(Host)[0];
+        }
+
+        return allowNonLoopback || IPAddress.IsLoopback(address)
+            ? new IPEndPoint(address, Port)
+            : throw new TransportConfigurationException(
+                $"{this} is not a loopback address, and what nodes say to each other is not encrypted. Use a loopback address, or set AllowInsecureNonLoopback "
+                + "when the network between the nodes is trusted.");
+    }
+
+    /// <inheritdoc/>
+    public override string ToString() => Host.Contains(':', StringComparison.Ordinal) ? $"[{Host}]:{Port}" : $"{Host}:{Port}";
+}

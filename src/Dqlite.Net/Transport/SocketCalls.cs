@@ -1,0 +1,73 @@
+using System.Net.Sockets;
+
+namespace Dqlite.Net.Transport;
+
+/// <summary>
+/// What is done to sockets. Every socket stays in blocking mode and is used synchronously only: an asynchronous operation would move it to
+/// the runtime's epoll loop for good, and its continuations to the shared thread pool, on which nothing here may depend.
+/// </summary>
+internal static class SocketCalls
+{
+    private const int LinuxTcp = 6;
+    private const int LinuxTcpUserTimeout = 18;
+    private const int LinuxTcpNotSentLowAt = 25;
+
+    /// <summary>Bytes that the kernel holds unsent before a send blocks: a heartbeat waits behind no more than these and one batch.</summary>
+    private const int NotSentLowAtBytes = 256 << 10;
+
+    /// <summary>Sets the options of a connection whose peer may fall silent, or vanish without closing.</summary>
+    public static void Configure(Socket socket, TimeSpan stallTimeout)
+    {
+        socket.NoDelay = true;
+        socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 2);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 1);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 3);
+        if (OperatingSystem.IsLinux())
+        {
+            // Without it a partition that heals is noticed only at the next retransmission, which may be two minutes away.
+            socket.SetRawSocketOption(LinuxTcp, LinuxTcpUserTimeout, BitConverter.GetBytes((int)stallTimeout.TotalMilliseconds));
+            socket.SetRawSocketOption(LinuxTcp, LinuxTcpNotSentLowAt, BitConverter.GetBytes(NotSentLowAtBytes));
+        }
+    }
+
+    /// <summary>Sends all bytes; blocks.</summary>
+    /// <exception cref="SocketException">The connection is broken, or the send timeout has passed.</exception>
+    public static void SendAll(Socket socket, ReadOnlySpan<byte> bytes)
+    {
+        while (!bytes.IsEmpty)
+        {
+            bytes = bytes[socket.Send(bytes)..];
+        }
+    }
+
+    /// <summary>Closes as a dying process would when data is lost: with a reset. Wakes every thread that is blocked on the socket.</summary>
+    public static void Reset(Socket socket)
+    {
+        try
+        {
+            socket.LingerState = new LingerOption(true, 0);
+        }
+        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+        {
+            // It is closed or broken already, which is what was wanted; Dispose frees what is left.
+        }
+
+        socket.Dispose();
+    }
+
+    /// <summary>Closes in the normal way: what was sent still arrives. Wakes every thread that is blocked on the socket.</summary>
+    public static void Close(Socket socket)
+    {
+        try
+        {
+            socket.Shutdown(SocketShutdown.Both);
+        }
+        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
+        {
+            // It is closed or broken already, which is what was wanted; Dispose frees what is left.
+        }
+
+        socket.Dispose();
+    }
+}

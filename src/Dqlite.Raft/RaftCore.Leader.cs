@@ -1,0 +1,362 @@
+namespace Dqlite.Raft;
+
+/// <summary>The leader's side: heartbeats, check-quorum, replication and commit (Raft sections 5.3 and 5.4).</summary>
+public sealed partial class RaftCore
+{
+    private readonly List<Peer> _peers = [];
+    private readonly Func<NodeId, long> _matchOf;
+    private readonly Func<NodeId, long> _echoOf;
+    private readonly Func<NodeId, long> _confirmedReadOf;
+    private LogIndex _termStartIndex;
+    private int _heartbeatTicks;
+
+    /// <summary>Whether this node leads and an entry of its own term is committed: before that it knows neither what is committed
+    /// (R12, R35) nor which membership is (R21).</summary>
+    public bool IsTermCommitted => Role == RaftRole.Leader && CommitIndex >= _termStartIndex;
+
+    /// <summary>A leader's view of a member; null when this node does not lead or the node is not another member.</summary>
+    /// <param name="peer">The member.</param>
+    public PeerProgress? ProgressOf(NodeId peer) => Find(peer) is { } progress
+        ? new PeerProgress(progress.MatchIndex, progress.NextIndex, progress.State, _connected.Contains(peer), progress.InflightMessages,
+            progress.TicksSinceContact)
+        : null;
+
+    /// <summary>Appends an application entry to the log of the leader.</summary>
+    /// <param name="expectedTerm">The term in which the payload was made; another current term refuses it, without effect.</param>
+    /// <param name="payload">The bytes; not kept by the core.</param>
+    /// <param name="nowNs">Monotonic time in nanoseconds.</param>
+    /// <param name="outputs">What is to be done is added to it.</param>
+    public ProposalResult Propose(Term expectedTerm, ReadOnlyMemory<byte> payload, long nowNs, RaftOutputs outputs)
+    {
+        Begin(nowNs, outputs);
+        var refusal = Role != RaftRole.Leader ? RefusalReason.NotLeader
+            : expectedTerm != CurrentTerm ? RefusalReason.OtherTerm
+            : IsTransferInProgress ? RefusalReason.TransferInProgress
+            : RefusalReason.None;
+        return refusal == RefusalReason.None ? AppendAsLeader(EntryKind.Application, payload, outputs) : new(refusal, LogIndex.Zero, Term.Zero);
+    }
+
+    /// <summary>The disk is failing or a majority's checksum differs: a leader steps down, in the same term and with its vote (R3, R20).
+    /// It asks the best follower to campaign at once.</summary>
+    /// <param name="nowNs">Monotonic time in nanoseconds.</param>
+    /// <param name="outputs">What is to be done is added to it.</param>
+    public void StepDown(long nowNs, RaftOutputs outputs)
+    {
+        Begin(nowNs, outputs);
+        if (Role == RaftRole.Leader)
+        {
+            HandOver(outputs);
+        }
+    }
+
+    /// <summary>A snapshot stream to a peer ended.</summary>
+    /// <param name="peer">The peer.</param>
+    /// <param name="success">Whether the peer reported it as installed.</param>
+    /// <param name="index">The last entry that it includes.</param>
+    /// <param name="nowNs">Monotonic time in nanoseconds.</param>
+    /// <param name="outputs">What is to be done is added to it.</param>
+    public void SnapshotSent(NodeId peer, bool success, LogIndex index, long nowNs, RaftOutputs outputs)
+    {
+        Begin(nowNs, outputs);
+        if (Find(peer) is not { State: ReplicationState.Snapshot } progress)
+        {
+            return;
+        }
+
+        progress.BecomeProbe(success ? index.Next : progress.MatchIndex.Next);
+
+        // After a failure the next sign of life tries again, not a tight loop.
+        progress.IsProbePaused = !success;
+        SendAppends(progress, outputs);
+    }
+
+    private void BecomeLeader(RaftOutputs outputs)
+    {
+        SetRole(RaftRole.Leader, outputs);
+        SetLeader(Id, outputs);
+        _leaderOfTerm = Id;
+        _heartbeatTicks = 0;
+        _leaseBarrier = LogIndex.Zero;
+        _peers.Clear();
+        SyncPeers();
+
+        // Raft section 8: commits what earlier terms left, and makes reads and membership changes possible.
+        _termStartIndex = LastIndex.Next;
+        AppendAsLeader(EntryKind.NoOp, ReadOnlyMemory<byte>.Empty, outputs);
+    }
+
+    private void LeaveLeadership(RaftOutputs outputs)
+    {
+        _peers.Clear();
+        EndTransfer();
+        foreach (var read in _reads.Drain())
+        {
+            AnswerRead(read, success: false, LogIndex.Zero, outputs);
+        }
+    }
+
+    private void TickLeader(RaftOutputs outputs)
+    {
+        foreach (var peer in _peers)
+        {
+            peer.Tick();
+        }
+
+        // Check-quorum (R9): reads and writes through a leader that nobody follows would hang, not fail.
+        if (!HearsQuorum())
+        {
+            BecomeFollower(CurrentTerm, NodeId.None, outputs);
+            return;
+        }
+
+        TickTransfer(outputs);
+        if (++_heartbeatTicks >= _options.HeartbeatTicks)
+        {
+            SendHeartbeats(outputs);
+        }
+    }
+
+    private bool HearsQuorum()
+    {
+        var heard = Configuration.IsVoter(Id) ? 1 : 0;
+        foreach (var peer in _peers)
+        {
+            heard += peer.TicksSinceContact < _options.ElectionTimeoutTicks && Configuration.IsVoter(peer.Id) ? 1 : 0;
+        }
+
+        return heard >= Configuration.Majority;
+    }
+
+    private ProposalResult AppendAsLeader(EntryKind kind, ReadOnlyMemory<byte> payload, RaftOutputs outputs)
+    {
+        var entry = new LogEntry(LastIndex.Next, CurrentTerm, kind, payload);
+        Append(entry, outputs);
+        if (kind == EntryKind.Configuration)
+        {
+            SyncPeers();
+        }
+
+        SendAppendsToAll(outputs);
+        return new ProposalResult(RefusalReason.None, entry.Index, entry.Term);
+    }
+
+    private void SendHeartbeats(RaftOutputs outputs)
+    {
+        _heartbeatTicks = 0;
+        foreach (var peer in _peers)
+        {
+            SendHeartbeat(peer, outputs);
+        }
+    }
+
+    private void SendHeartbeat(Peer peer, RaftOutputs outputs)
+    {
+        // The receiver's log beyond its match may still conflict, so the commit index stops there.
+        var commit = peer.MatchIndex < CommitIndex ? peer.MatchIndex : CommitIndex;
+        Send(new HeartbeatRequest(Id, peer.Id, CurrentTerm, commit, _reads.Sequence, _nowNs), outputs);
+    }
+
+    private void SendAppendsToAll(RaftOutputs outputs)
+    {
+        foreach (var peer in _peers)
+        {
+            SendAppends(peer, outputs);
+        }
+    }
+
+    /// <summary>Sends all that the peer's state and window allow.</summary>
+    private void SendAppends(Peer peer, RaftOutputs outputs)
+    {
+        switch (peer.State)
+        {
+            case ReplicationState.Probe when !peer.IsProbePaused:
+                SendAppend(peer, maxBytes: _options.MaxAppendBytes, outputs);
+                peer.IsProbePaused = true;
+                break;
+            case ReplicationState.Replicate:
+                while (peer.State == ReplicationState.Replicate && peer.NextIndex <= LastIndex && peer.HasRoom(_options))
+                {
+                    SendAppend(peer, maxBytes: _options.MaxAppendBytes, outputs);
+                }
+
+                break;
+            default:
+                break;
+        }
+    }
+
+    /// <summary>Sends one AppendEntries; without entries when <paramref name="maxBytes"/> is zero.</summary>
+    private void SendAppend(Peer peer, int maxBytes, RaftOutputs outputs)
+    {
+        var first = peer.NextIndex;
+        if (first < FirstIndex)
+        {
+            peer.BecomeSnapshot();
+            outputs.SnapshotsNeeded.Add(peer.Id);
+            return;
+        }
+
+        var sizeBytes = 0L;
+        var last = maxBytes == 0 ? first.Previous : _log.BatchEnd(first, maxBytes, out sizeBytes);
+        var previousTerm = TermAt(first.Previous);
+        Invariant.Check(previousTerm is not null, $"the term of entry {first.Previous} is not known, the log is {FirstIndex}..{LastIndex}");
+        Send(
+            new AppendEntriesRequest(Id, peer.Id, CurrentTerm, first.Previous, previousTerm.Value, first, last, CommitIndex, _reads.Sequence,
+                _nowNs, []),
+            outputs);
+        peer.CommitSent = CommitIndex;
+        peer.LastAppendNs = _nowNs;
+        if (peer.State == ReplicationState.Replicate && last >= first)
+        {
+            peer.Sent(last, sizeBytes);
+        }
+    }
+
+    private void OnAppendEntriesResponse(AppendEntriesResponse response, RaftOutputs outputs)
+    {
+        if (Role != RaftRole.Leader || Find(response.From) is not { } peer)
+        {
+            return;
+        }
+
+        peer.Echo(response.ReadSequence, response.SentAtNs);
+        if (response.Success)
+        {
+            OnAcknowledged(peer, response.MatchIndex, outputs);
+        }
+        else
+        {
+            OnRejected(peer, response, outputs);
+        }
+
+        EndReadRoundIfConfirmed(outputs);
+    }
+
+    private void OnAcknowledged(Peer peer, LogIndex matchIndex, RaftOutputs outputs)
+    {
+        Invariant.Check(matchIndex <= LastIndex, $"{peer.Id} acknowledges {matchIndex}, the leader's log ends at {LastIndex}");
+        peer.Acknowledged(matchIndex, LastIndex);
+        var canReplicate = peer.State == ReplicationState.Probe
+            || (peer.State == ReplicationState.Snapshot && peer.MatchIndex >= FirstIndex.Previous);
+        if (canReplicate)
+        {
+            peer.BecomeReplicate();
+        }
+
+        AdvanceCommit(outputs);
+        if (Role == RaftRole.Leader)
+        {
+            SendAppends(peer, outputs);
+            SendTimeoutNowIfReady(outputs);
+        }
+    }
+
+    private void OnRejected(Peer peer, AppendEntriesResponse response, RaftOutputs outputs)
+    {
+        var isStale = peer.State switch
+        {
+            ReplicationState.Probe => response.RejectedPrevIndex != peer.NextIndex.Previous,
+            ReplicationState.Replicate => response.RejectedPrevIndex <= peer.MatchIndex,
+            ReplicationState.Snapshot => true,
+        };
+        if (isStale)
+        {
+            return;
+        }
+
+        // Fast back-off (Raft section 5.3, end): nothing behind the hint can match, nor can anything of a higher term before it.
+        var hint = response.ConflictIndex < response.RejectedPrevIndex ? response.ConflictIndex : response.RejectedPrevIndex.Previous;
+        peer.BecomeProbe(_log.LastWithTermAtMost(hint, response.ConflictTerm).Next);
+        SendAppends(peer, outputs);
+    }
+
+    private void OnHeartbeatResponse(HeartbeatResponse response, RaftOutputs outputs)
+    {
+        if (Role != RaftRole.Leader || Find(response.From) is not { } peer)
+        {
+            return;
+        }
+
+        peer.Echo(response.ReadSequence, response.SentAtNs);
+        peer.IsProbePaused = false;
+        SendAppends(peer, outputs);
+        var isOverdue = peer.State == ReplicationState.Replicate && peer.NextIndex.Previous > peer.MatchIndex
+            && response.SentAtNs >= peer.LastAppendNs;
+        if (isOverdue)
+        {
+            // Everything was sent before this heartbeat and is still not acknowledged: lost, or a slow disk. An empty message behind it
+            // is refused when something was lost (R44), and costs next to nothing when not.
+            SendAppend(peer, maxBytes: 0, outputs);
+        }
+
+        EndReadRoundIfConfirmed(outputs);
+    }
+
+    /// <summary>The connection is gone and what was under way with it. Nothing is sent before the peer shows signs of life.</summary>
+    private void LosePeer(NodeId id, RaftOutputs outputs)
+    {
+        if (Find(id) is { } peer)
+        {
+            peer.BecomeProbe(peer.MatchIndex.Next);
+            peer.IsProbePaused = true;
+        }
+
+        if (IsTransferInProgress && _transferTarget == id)
+        {
+            AbortTransfer(outputs);
+        }
+    }
+
+    /// <summary>Commits what a majority has on disk (Raft section 5.4.2): this node counts by its own disk's report (R17), and only an
+    /// entry of the own term counts replicas (Figure 8, R12).</summary>
+    private void AdvanceCommit(RaftOutputs outputs)
+    {
+        var reached = new LogIndex(Quorum.Reached(Configuration.Voters, _matchOf));
+        if (reached <= CommitIndex || TermAt(reached) != CurrentTerm)
+        {
+            return;
+        }
+
+        SetCommit(reached, outputs);
+        SendCommit(outputs);
+        if (IsConfigurationCommitted && !Configuration.IsVoter(Id))
+        {
+            HandOver(outputs); // R27: removed or demoted, and that is committed now
+            return;
+        }
+
+        BeginReadRound(outputs);
+    }
+
+    /// <summary>Tells followers the commit index at once, since they serve reads: with entries when there are any, else alone.</summary>
+    private void SendCommit(RaftOutputs outputs)
+    {
+        foreach (var peer in _peers)
+        {
+            SendAppends(peer, outputs);
+            if (peer.State == ReplicationState.Replicate && peer.CommitSent < CommitIndex)
+            {
+                SendAppend(peer, maxBytes: 0, outputs);
+            }
+        }
+    }
+
+    private Peer? Find(NodeId id)
+    {
+        foreach (var peer in _peers)
+        {
+            if (peer.Id == id)
+            {
+                return peer;
+            }
+        }
+
+        return null;
+    }
+
+    private long MatchOf(NodeId id) => id == Id ? PersistedIndex.Value : Find(id)?.MatchIndex.Value ?? 0;
+
+    private long EchoOf(NodeId id) => id == Id ? long.MaxValue : Find(id)?.EchoedSentAtNs ?? long.MinValue;
+
+    private long ConfirmedReadOf(NodeId id) => id == Id ? long.MaxValue : Find(id)?.EchoedReadSequence ?? 0;
+}

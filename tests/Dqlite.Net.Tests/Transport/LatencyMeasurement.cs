@@ -1,0 +1,39 @@
+using System.Diagnostics;
+using Dqlite.Net.Transport;
+
+namespace Dqlite.Net.Tests.Transport;
+
+[TestFixture, Explicit("Measures; nothing can fail.")]
+public sealed class LatencyMeasurement
+{
+    [Test]
+    public void Round_trip_over_loopback([Values(64, 8 << 10, 64 << 10, 1 << 20)] int sizeBytes)
+    {
+        var (first, second) = TestNode.Pair();
+        using var _ = first;
+        using var __ = second;
+        using var back = new AutoResetEvent(false);
+        var payload = new byte[sizeBytes];
+        var samples = new List<double>();
+        long sentAt = 0;
+        var left = 20_000 / Math.Max(1, sizeBytes / (16 << 10));
+        second.Events.Handler = (_, message) => second.Send(first, TestNode.Append(2, 1, ((Dqlite.Raft.AppendEntriesRequest)((RaftPeerMessage)message).Message).Entries[0].Payload));
+        first.Events.Handler = (_, _) =>
+        {
+            samples.Add(Stopwatch.GetElapsedTime(sentAt).TotalMicroseconds);
+            if (--left == 0)
+            {
+                back.Set();
+                return;
+            }
+
+            sentAt = Stopwatch.GetTimestamp();
+            first.Send(second, TestNode.Append(1, 2, payload));
+        };
+        sentAt = Stopwatch.GetTimestamp();
+        first.Send(second, TestNode.Append(1, 2, payload));
+        Assert.That(back.WaitOne(TimeSpan.FromSeconds(60)), Is.True);
+        var sorted = samples.Skip(samples.Count / 4).Order().ToArray();
+        TestContext.Out.WriteLine($"{sizeBytes} B: p50 {sorted[sorted.Length / 2]:F1} us, p99 {sorted[sorted.Length * 99 / 100]:F1} us, {sorted.Length} round trips");
+    }
+}
