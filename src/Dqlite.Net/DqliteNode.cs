@@ -109,7 +109,7 @@ public sealed class DqliteNode : IAsyncDisposable
             await FindOrCreateAsync(context, name, options, cancellationToken).ConfigureAwait(false);
         }
 
-        var database = context.Databases.FindPublished(name) ?? throw new DqliteException($"Database '{name}' was dropped.", 14, 14, false, context.LeaderAddress);
+        var database = context.Databases.FindPublished(name) ?? throw new DqliteException($"Database '{name}' was dropped.", 14, false, context.LeaderAddress);
         lock (_lock)
         {
             if (_sources.TryGetValue(name, out var source) && ReferenceEquals(source.Engine, database))
@@ -117,7 +117,7 @@ public sealed class DqliteNode : IAsyncDisposable
                 return source;
             }
 
-            return _sources[name] = new DqliteDataSource(database);
+            return _sources[name] = new DqliteDataSource(database, new Data.ConnectionSettings());
         }
     }
 
@@ -222,7 +222,7 @@ public sealed class DqliteNode : IAsyncDisposable
 
         if (!options.CreateIfMissing)
         {
-            throw new DqliteException($"There is no database named '{name}'.", 14, 14, false, context.LeaderAddress);
+            throw new DqliteException($"There is no database named '{name}'.", 14, false, context.LeaderAddress);
         }
 
         var request = new LeaderRequest(LeaderOperation.CreateDatabase, name, options.PageSize, options.AutoVacuum);

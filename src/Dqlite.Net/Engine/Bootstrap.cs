@@ -115,7 +115,7 @@ internal sealed class Bootstrap(DqliteNodeOptions options, string address, strin
     private static bool IsUnreachable(Exception exception) =>
         exception is System.Net.Sockets.SocketException or IOException or TimeoutException or PeerRefusedException or PeerProtocolException;
 
-    private static DqliteException Refused(string message) => new(message, 1, 1, false, null);
+    private static DqliteException Refused(string message) => new(message, 1, false, null);
 
     private static Founding Found(IReadOnlyList<string> members, IReadOnlyList<string> incarnations)
     {

@@ -23,7 +23,7 @@ internal static class DatabaseImporter
     {
         if (!File.Exists(path))
         {
-            throw new DqliteException($"'{path}' does not exist.", 14, 14, false, null);
+            throw new DqliteException($"'{path}' does not exist.", 14, false, null);
         }
 
         if (!node.CanWrite)
@@ -50,7 +50,7 @@ internal static class DatabaseImporter
         var header = new byte[100];
         if (file.Read(header, 0) < 100 || !header.AsSpan(0, 16).SequenceEqual("SQLite format 3\0"u8))
         {
-            throw new DqliteException($"'{name}' cannot be imported: the file is empty or not an SQLite database.", 26, 26, false, null);
+            throw new DqliteException($"'{name}' cannot be imported: the file is empty or not an SQLite database.", 26, false, null);
         }
 
         var pageSize = (header[16] << 8) | header[17];
@@ -124,7 +124,7 @@ internal static class DatabaseImporter
             var image = images.Slice(i * pageSize, pageSize);
             if (file.Read(image, (long)(page - 1) * pageSize) != pageSize)
             {
-                throw new DqliteException($"Page {page} of the imported file cannot be read.", 10, 10, false, null);
+                throw new DqliteException($"Page {page} of the imported file cannot be read.", 10, false, null);
             }
 
             if (page == 1)
@@ -198,7 +198,7 @@ internal static class DatabaseImporter
         while (code == raw.SQLITE_OK);
         if (code != raw.SQLITE_DONE)
         {
-            throw new DqliteException($"'{source}' cannot be imported: {raw.sqlite3_errstr(code).utf8_to_string()}.", code & 0xff, code, false, null);
+            throw new DqliteException($"'{source}' cannot be imported: {raw.sqlite3_errstr(code).utf8_to_string()}.", code, false, null);
         }
 
         Check(raw.sqlite3_backup_finish(backup), to, target);
@@ -226,7 +226,7 @@ internal static class DatabaseImporter
     {
         if (code != raw.SQLITE_OK)
         {
-            throw new DqliteException($"'{path}' cannot be imported: {raw.sqlite3_errmsg(connection).utf8_to_string()}.", code & 0xff, code, false, null);
+            throw new DqliteException($"'{path}' cannot be imported: {raw.sqlite3_errmsg(connection).utf8_to_string()}.", code, false, null);
         }
     }
 }

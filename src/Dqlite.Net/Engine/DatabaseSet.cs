@@ -133,7 +133,7 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
         node.Files.CreateEmpty(marker);
         node.Files.SyncDirectory(directory);
         _dropped[id] = (index.Value, marker);
-        Remove(database, new DqliteException($"Database '{database.Name}' was dropped.", 14, 14, false, null));
+        Remove(database, new DqliteException($"Database '{database.Name}' was dropped.", 14, false, null));
         if (!database.IsCheckpointing)
         {
             Delete(database.Files);

@@ -5,10 +5,8 @@ namespace Dqlite.Net.Engine;
 /// <summary>The errors of the replication layer, in one place.</summary>
 internal static class DqliteErrors
 {
-    private const int PrimaryMask = 0xff;
-
     /// <summary>Provably without effect; repeat it.</summary>
-    public static DqliteException Transient(int code, string message, string? leader) => new(message, code & PrimaryMask, code, true, leader);
+    public static DqliteException Transient(int code, string message, string? leader) => new(message, code, true, leader);
 
     /// <summary>A write, or a linearizable read, came to a node that does not lead.</summary>
     public static DqliteException NotLeader(string? leader) => Transient(
@@ -22,6 +20,6 @@ internal static class DqliteErrors
 
     /// <summary>The node has stopped.</summary>
     public static DqliteException Stopped(Exception? cause) => cause is null
-        ? new DqliteException("The node has stopped.", ShimResult.NotLeader & PrimaryMask, ShimResult.NotLeader, true, null)
-        : new DqliteException($"The node has stopped: {cause.Message}", ShimResult.NotLeader & PrimaryMask, ShimResult.NotLeader, true, null, cause);
+        ? new DqliteException("The node has stopped.", ShimResult.NotLeader, true, null)
+        : new DqliteException($"The node has stopped: {cause.Message}", ShimResult.NotLeader, true, null, cause);
 }

@@ -106,10 +106,10 @@ internal sealed class InstallReceiver
         if (chunk.Kind == InstallMessages.ManifestChunk && _manifest is null)
         {
             _manifest = InstallManifest.Decode(chunk.Body);
-            foreach (var database in _manifest.Databases)
+            foreach (var announced in _manifest.Databases)
             {
-                var files = database.FilesIn(_node.Databases.Directory);
-                _builders.Add(DatabaseFileBuilder.Open(files.NewDatabasePath, files.NewSumsPath, database.PageSize));
+                var files = announced.FilesIn(_node.Databases.Directory);
+                _builders.Add(DatabaseFileBuilder.Open(files.NewDatabasePath, files.NewSumsPath, announced.PageSize));
             }
 
             return;

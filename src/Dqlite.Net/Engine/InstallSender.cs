@@ -102,7 +102,7 @@ internal sealed class InstallSender : IDisposable
         var success = false;
         try
         {
-            success = Send(InstallMessages.ManifestChunk, _manifest.Encode()) && SendDatabases() && Send(InstallMessages.EndChunk, []) && WaitInstalled();
+            success = Send(InstallMessages.ManifestChunk, _manifest.Encode()) && SendDatabases() && Send(InstallMessages.EndChunk, ReadOnlyMemory<byte>.Empty) && WaitInstalled();
         }
         catch (ShimException exception)
         {

@@ -150,7 +150,7 @@ internal sealed class Installs(NodeContext node)
 
     private void ReplaceDatabases(InstallManifest manifest)
     {
-        var gone = new DqliteException("The database was dropped while this node was away.", 14, 14, false, null);
+        var gone = new DqliteException("The database was dropped while this node was away.", 14, false, null);
         foreach (var database in node.Databases.All.Where(database => manifest.Databases.All(other => other.Id != database.Id)).ToArray())
         {
             node.Databases.Remove(database, gone);

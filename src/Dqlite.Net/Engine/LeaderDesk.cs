@@ -30,7 +30,7 @@ internal sealed class LeaderDesk(NodeContext node)
                 case LeaderStatus.Done:
                     return reply;
                 case LeaderStatus.Refused:
-                    throw new DqliteException(reply.Text, 1, 1, false, node.LeaderAddress);
+                    throw new DqliteException(reply.Text, 1, false, node.LeaderAddress);
                 case LeaderStatus.NotLeader:
                     break;
                 case LeaderStatus.Retry:

@@ -125,12 +125,12 @@ internal sealed class NodeStarter
     /// <summary>The errors of a start that a user can do something about, as the library's exception.</summary>
     private static DqliteException? Translate(Exception exception) => exception switch
     {
-        StorageDamagedException or DatabaseDamagedException or InvalidDataException => new DqliteException(exception.Message, 11, 11, false, null, exception),
-        ShimException shim => new DqliteException(shim.Message, shim.ResultCode & 0xff, shim.ResultCode, false, null, shim),
-        InvalidOperationException => new DqliteException(exception.Message, 5, 5, false, null, exception),
-        TransportConfigurationException => new DqliteException(exception.Message, 14, 14, false, null, exception),
-        DurableIOException => new DqliteException(exception.Message, 10, 10, false, null, exception),
-        RaftInvariantException => new DqliteException(exception.Message, 11, 11, false, null, exception),
+        StorageDamagedException or DatabaseDamagedException or InvalidDataException => new DqliteException(exception.Message, 11, false, null, exception),
+        ShimException shim => new DqliteException(shim.Message, shim.ResultCode, false, null, shim),
+        InvalidOperationException => new DqliteException(exception.Message, 5, false, null, exception),
+        TransportConfigurationException => new DqliteException(exception.Message, 14, false, null, exception),
+        DurableIOException => new DqliteException(exception.Message, 10, false, null, exception),
+        RaftInvariantException => new DqliteException(exception.Message, 11, false, null, exception),
         _ => null,
     };
 
@@ -205,7 +205,7 @@ internal sealed class NodeStarter
     {
         var transportOptions = new TransportOptions
         {
-            ListenOwnAddress = Address,
+            ListenAddress = Address,
             AllowInsecureNonLoopback = Options.AllowInsecureNonLoopback,
             MaxMessageBytes = (int)Math.Min(int.MaxValue, (2 * Options.MaxTransactionBytes) + (16 << 20)),
             Logger = (Options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("Dqlite.Net.Transport"),

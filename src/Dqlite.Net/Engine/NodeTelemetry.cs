@@ -12,7 +12,7 @@ internal sealed class NodeTelemetry(long nodeId)
     private static readonly Counter<long> LeaderChanges = Meter.CreateCounter<long>("dqlite.raft.leader.changes", "{change}", "Changes of the leader that this node saw");
     private readonly KeyValuePair<string, object?> _node = new("dqlite.node.id", nodeId);
 
-    public void OnProposed(uint transactions, int bytes)
+    public void OnProposed(int transactions, int bytes)
     {
         Entries.Add(1, _node);
         Transactions.Add(transactions, _node);

@@ -21,6 +21,7 @@ internal sealed class FrameBatch
     private readonly List<ArraySegment<byte>> segments = [];
     private int scratchUsed;
     private int runStart;
+    private long unsentBytes;
 
     /// <summary>Size of all frames in the batch.</summary>
     public long LengthBytes { get; private set; }
@@ -35,6 +36,7 @@ internal sealed class FrameBatch
         scratchUsed = 0;
         runStart = 0;
         LengthBytes = 0;
+        unsentBytes = 0;
     }
 
     /// <summary>Adds one frame with the next bytes of a message; fewer than asked for when the batch is nearly full.</summary>
@@ -71,27 +73,41 @@ internal sealed class FrameBatch
         new FrameHeader(FrameType.Message, message.Channel, bodyBytes, (int)message.LengthBytes, offset, message.HeaderBytes, ~running)
             .Write(scratch.AsSpan(headerStart));
         LengthBytes += FrameHeader.SizeBytes + bodyBytes;
+        unsentBytes = LengthBytes;
     }
 
-    /// <summary>Sends the batch; blocks until the system has taken all of it.</summary>
-    /// <exception cref="SocketException">The connection is broken, or stalled for too long.</exception>
-    public void SendTo(Socket socket)
+    /// <summary>Sends the batch, or what is left of it: all of it on a blocking socket, what the system takes now on another.</summary>
+    /// <returns>Whether all of it is sent.</returns>
+    /// <exception cref="SocketException">The connection is broken.</exception>
+    public bool TrySend(Socket socket)
     {
-        if (segments.Count == 0)
+        if (segments.Count > 0)
         {
-            SocketCalls.SendAll(socket, scratch.AsSpan(0, scratchUsed));
-            return;
+            EndRun();
         }
 
-        EndRun();
-        var sentBytes = (long)socket.Send(segments);
-        if (sentBytes != LengthBytes)
+        while (unsentBytes > 0)
         {
-            throw new SocketException((int)SocketError.TimedOut);
+            var count = segments.Count > 0
+                ? socket.Send(segments, SocketFlags.None, out var error)
+                : socket.Send(scratch.AsSpan(scratchUsed - (int)unsentBytes, (int)unsentBytes), SocketFlags.None, out error);
+            if (error == SocketError.WouldBlock && !socket.Blocking)
+            {
+                return false;
+            }
+
+            if (error != SocketError.Success)
+            {
+                throw new SocketException((int)error);
+            }
+
+            Drop(count);
         }
+
+        return true;
     }
 
-    /// <summary>Sends one message, in as many batches as it takes; blocks.</summary>
+    /// <summary>Sends one message, in as many batches as it takes, on a blocking socket.</summary>
     /// <exception cref="SocketException">The connection is broken, or stalled for too long.</exception>
     public void SendWhole(Socket socket, OutgoingMessage message, int fragmentBytes, TransportCounters counters)
     {
@@ -99,8 +115,24 @@ internal sealed class FrameBatch
         {
             Clear();
             Add(message, fragmentBytes);
-            SendTo(socket);
+            TrySend(socket);
             counters.AddSent(LengthBytes);
+        }
+    }
+
+    private void Drop(int sentBytes)
+    {
+        unsentBytes -= sentBytes;
+        var whole = 0;
+        while (whole < segments.Count && sentBytes >= segments[whole].Count)
+        {
+            sentBytes -= segments[whole++].Count;
+        }
+
+        segments.RemoveRange(0, whole);
+        if (segments.Count > 0)
+        {
+            segments[0] = segments[0][sentBytes..];
         }
     }
 

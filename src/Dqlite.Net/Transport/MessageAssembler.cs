@@ -5,7 +5,8 @@ namespace Dqlite.Net.Transport;
 /// <summary>Puts the fragments of one channel together. What it allocates follows what has arrived, not what was claimed.</summary>
 internal sealed class MessageAssembler
 {
-    private const int InitialBytes = 256 << 10;
+    /// <summary>Up to this, a claim is believed; above it, the buffer doubles as bytes arrive.</summary>
+    private const int InitialBytes = 2 << 20;
 
     private byte[] buffer = [];
     private int receivedBytes;

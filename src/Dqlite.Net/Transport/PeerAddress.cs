@@ -18,9 +18,13 @@ internal readonly record struct PeerAddress(string Host, int Port)
         var host = colon < 0 ? "" : text[..colon];
         var isBracketed = host is ['[', .., ']'];
         var name = isBracketed ? host[1..^1] : host;
-        var kind = isBracketed ? UriHostNameType.IPv6 : Uri.CheckHostName(name);
-        if (name.Length == 0 || kind == UriHostNameType.Unknown || (kind == UriHostNameType.IPv6 && !(isBracketed && IPAddress.TryParse(name, out _)))
-            || !int.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var port) || port > IPEndPoint.MaxPort)
+        var isHost = Uri.CheckHostName(name) switch
+        {
+            UriHostNameType.IPv6 => isBracketed && !name.StartsWith('['),
+            UriHostNameType.IPv4 or UriHostNameType.Dns => !isBracketed,
+            _ => false,
+        };
+        if (!isHost || !int.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var port) || port > IPEndPoint.MaxPort)
         {
             throw new ArgumentException($"'{text}' is not an address: write host:port or [IPv6]:port, for example 127.0.0.1:9001.", nameof(text));
         }

@@ -9,13 +9,13 @@ namespace Dqlite.Net.Transport;
 /// <code>
 /// dialling --handshake done--> connected --closed, broken or stalled--> dialling (after a pause)
 /// </code>
-/// A small message that finds the peer idle is sent by the calling thread: that saves waking the sender thread, which costs more than the
-/// system call does. It is done only when the socket takes bytes without blocking.
+/// A message that finds the peer idle, and is not large, is sent by the calling thread: waking the sender thread costs more than the system
+/// call does. The connected socket does not block, so that thread leaves to the sender what the system does not take at once.
 /// </summary>
 internal sealed class PeerSender
 {
-    /// <summary>A socket that polls as writable takes so many bytes without blocking.</summary>
-    private const int MaxDirectBytes = 16 << 10;
+    /// <summary>Above this, copying and checksums would keep the calling thread longer than waking the sender thread does.</summary>
+    private const int MaxDirectBytes = 64 << 10;
 
     private static readonly TimeSpan DrainTimeout = TimeSpan.FromMilliseconds(500);
 
@@ -29,6 +29,7 @@ internal sealed class PeerSender
     private Socket? dialling;
     private Socket? socket;
     private bool isSending;
+    private bool isPartlySent;
     private bool isBroken;
     private bool isStopping;
     private bool isWoken;
@@ -61,13 +62,13 @@ internal sealed class PeerSender
         lock (gate)
         {
             var isConnected = socket is not null && !isBroken;
-            var wasIdle = isConnected && !isSending && queues.IsEmpty;
+            var wasIdle = isConnected && !isSending && !isPartlySent && queues.IsEmpty;
             if (isStopping || !queues.TryEnqueue(message, isConnected))
             {
                 return false;
             }
 
-            if (!wasIdle || message.LengthBytes > MaxDirectBytes || !TakesBytesNow(socket!))
+            if (!wasIdle || message.LengthBytes > MaxDirectBytes)
             {
                 Monitor.Pulse(gate);
                 return true;
@@ -78,7 +79,7 @@ internal sealed class PeerSender
             target = socket!;
         }
 
-        SendBatch(target);
+        SendBatch(target, mayWait: false);
         return true;
     }
 
@@ -118,19 +119,6 @@ internal sealed class PeerSender
         if (thread is not null && thread != Thread.CurrentThread)
         {
             thread.Join(timeout);
-        }
-    }
-
-    private static bool TakesBytesNow(Socket socket)
-    {
-        try
-        {
-            return socket.Poll(0, SelectMode.SelectWrite);
-        }
-        catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
-        {
-            // The sender thread finds the same and ends the connection.
-            return false;
         }
     }
 
@@ -246,7 +234,7 @@ internal sealed class PeerSender
             reader.SetDeadline(options.HandshakeTimeout);
             Handshake.Dial(candidate, reader, context.Identity with { Purpose = PeerPurpose.Raft }, Validate);
             reader.SetDeadline(null);
-            candidate.SendTimeout = (int)options.StallTimeout.TotalMilliseconds;
+            candidate.Blocking = false;
             lock (gate)
             {
                 isDone = !isStopping;
@@ -280,13 +268,12 @@ internal sealed class PeerSender
         return isNew;
     }
 
-    /// <summary>Nothing is ever received here: the call returns when the connection ends, which it does at once when the peer's process dies.</summary>
+    /// <summary>Nothing is ever received here: the poll returns when the connection ends, which it does at once when the peer's process dies.</summary>
     private void Watch(Socket watched)
     {
         try
         {
-            Span<byte> one = stackalloc byte[1];
-            watched.Receive(one);
+            watched.Poll(Timeout.Infinite, SelectMode.SelectRead);
         }
         catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
         {
@@ -314,7 +301,7 @@ internal sealed class PeerSender
             Socket target;
             lock (gate)
             {
-                while (!isBroken && (isSending || (queues.IsEmpty && !isStopping)))
+                while (!isBroken && (isSending || (queues.IsEmpty && !isPartlySent && !isStopping)))
                 {
                     Monitor.Wait(gate);
                 }
@@ -324,44 +311,56 @@ internal sealed class PeerSender
                     drainUntil ??= Environment.TickCount64 + (long)DrainTimeout.TotalMilliseconds;
                 }
 
-                if (isBroken || (isStopping && (queues.IsEmpty || Environment.TickCount64 > drainUntil)))
+                if (isBroken || (isStopping && ((queues.IsEmpty && !isPartlySent) || Environment.TickCount64 > drainUntil)))
                 {
                     return;
                 }
 
                 isSending = true;
-                queues.Fill(batch);
+                if (!isPartlySent)
+                {
+                    queues.Fill(batch);
+                }
+
                 target = socket!;
             }
 
-            SendBatch(target);
+            SendBatch(target, mayWait: true);
         }
     }
 
     /// <summary>Sends the batch. The caller has set <see cref="isSending"/>, which gives it the batch and the socket.</summary>
-    private void SendBatch(Socket target)
+    private void SendBatch(Socket target, bool mayWait)
     {
-        var isSent = false;
+        bool isSent = false, isAlive = false;
         try
         {
-            batch.SendTo(target);
-            context.Counters.AddSent(batch.LengthBytes);
-            isSent = true;
+            do
+            {
+                isSent = batch.TrySend(target);
+                isAlive = isSent || !mayWait || target.Poll(context.Options.StallTimeout, SelectMode.SelectWrite);
+            }
+            while (!isSent && mayWait && isAlive);
         }
         catch (Exception exception) when (exception is SocketException or ObjectDisposedException)
         {
             // The sender thread ends the connection and reports it.
+            isAlive = false;
         }
-        finally
+
+        if (isSent)
         {
-            lock (gate)
+            context.Counters.AddSent(batch.LengthBytes);
+        }
+
+        lock (gate)
+        {
+            isSending = false;
+            isPartlySent = !isSent;
+            isBroken |= !isAlive;
+            if (isBroken || isStopping || isPartlySent || !queues.IsEmpty)
             {
-                isSending = false;
-                isBroken |= !isSent;
-                if (isBroken || isStopping || !queues.IsEmpty)
-                {
-                    Monitor.Pulse(gate);
-                }
+                Monitor.Pulse(gate);
             }
         }
     }
@@ -395,6 +394,7 @@ internal sealed class PeerSender
             }
 
             socket = null;
+            isPartlySent = false;
             queues.Clear();
             isReported = !isStopping;
         }

@@ -3,8 +3,9 @@ using System.Net.Sockets;
 namespace Dqlite.Net.Transport;
 
 /// <summary>
-/// What is done to sockets. Every socket stays in blocking mode and is used synchronously only: an asynchronous operation would move it to
-/// the runtime's epoll loop for good, and its continuations to the shared thread pool, on which nothing here may depend.
+/// What is done to sockets. They are used synchronously only, and one that does not block is waited for with poll: an asynchronous operation,
+/// or a wait inside a call on such a socket, would go through the runtime's epoll loop, and continuations through the shared thread pool, on
+/// which nothing here may depend.
 /// </summary>
 internal static class SocketCalls
 {

@@ -128,21 +128,18 @@ public sealed class VirtualNode
         }
     }
 
-    /// <summary>Installs the state of another node, as a finished snapshot stream does.</summary>
+    /// <summary>Installs the state of another node, as a finished snapshot stream does: durable first, then reported.</summary>
     public bool Install(LogIndex index, Term term, ClusterConfiguration configuration, LogIndex configurationIndex, IReadOnlyList<TermStart> starts)
     {
-        var isReplaced = Step((core, now, outputs) => core.SnapshotInstalled(index, term, configuration, configurationIndex, starts, now, outputs));
-        if (isReplaced)
+        if (index > Core.CommitIndex && Core.TermAt(index) != term)
         {
+            var votes = DiskQueue.Where(write => write is DiskWrite.Vote).ToArray();
             DiskQueue.Clear();
+            Array.ForEach(votes, DiskQueue.Enqueue);
             Disk.Install(index, term, configuration, configurationIndex, starts);
-            if (Core.CurrentTerm != Disk.HardState.CurrentTerm || Core.VotedFor != Disk.HardState.VotedFor)
-            {
-                DiskQueue.Enqueue(new DiskWrite.Vote(new HardState(Core.CurrentTerm, Core.VotedFor)));
-            }
         }
 
-        return isReplaced;
+        return Step((core, now, outputs) => core.SnapshotInstalled(index, term, configuration, configurationIndex, starts, now, outputs));
     }
 
     public LogEntry EntryAt(LogIndex index) => _log[(int)(index.Value - _logFirst.Value)];
