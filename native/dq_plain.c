@@ -3,7 +3,26 @@
 ** output gate behind them, so they must not see drafts, and what they wait for
 ** they wait for inside SQLite's read lock.
 */
+#include <strings.h>
+
 #include "dq_internal.h"
+
+/* BEGIN IMMEDIATE looks like an autocommit write, but its transaction returns rows. */
+static int is_begin(const char *sql) {
+  while (sql && *sql) {
+    if (strchr(" \t\r\n\f;", *sql)) {
+      sql++;
+    } else if (sql[0] == '-' && sql[1] == '-') {
+      sql = strchr(sql, '\n');
+    } else if (sql[0] == '/' && sql[1] == '*') {
+      sql = strstr(sql + 2, "*/");
+      if (sql) sql += 2;
+    } else {
+      return strncasecmp(sql, "begin", 5) == 0;
+    }
+  }
+  return 0;
+}
 
 /* What is SQLite about to do? It asks for the read lock from inside a running
 ** statement. Only an autocommit statement without result columns may read
@@ -17,7 +36,7 @@ enum dq_kind dq_plain_kind(const dq_handle *h) {
     busy++;
     if (dq_sqlite.stmt_readonly(s)) continue;
     writes++;
-    if (dq_sqlite.column_count(s) != 0) rows++;
+    if (dq_sqlite.column_count(s) != 0 || is_begin(dq_sqlite.sql(s))) rows++;
   }
   if (!writes) return DQ_READS;
   return busy == 1 && !rows && dq_sqlite.get_autocommit(sqlite) ? DQ_WRITES_AUTOCOMMIT : DQ_WRITES;

@@ -135,6 +135,7 @@ typedef struct dq_sqlite_api {
   int (*stmt_readonly)(struct sqlite3_stmt *);
   int (*column_count)(struct sqlite3_stmt *);
   int (*get_autocommit)(struct sqlite3 *);
+  const char *(*sql)(struct sqlite3_stmt *); /* tells BEGIN IMMEDIATE from an autocommit write */
 } dq_sqlite_api;
 
 /* Compared by managed code before anything else is called. */
@@ -196,7 +197,7 @@ typedef struct dq_db_config {
   ** not block (except read_barrier) and must not call SQLite. */
   void (*on_draft)(void *ctx);                              /* the draft queue became non-empty */
   void (*on_slot)(void *ctx, uint64_t ticket, int rc);      /* a queued dq_slot_request was decided */
-  int (*read_barrier)(void *ctx);                           /* may block: makes c linearizable; SQLITE_OK or DQ_NOT_LEADER */
+  int (*read_barrier)(void *ctx);                           /* may block: makes c linearizable; SQLITE_OK or DQ_NOT_LEADER. NULL: none */
   void (*on_rot)(void *ctx, uint32_t page_number);          /* a page of the file failed its checksum */
 } dq_db_config;
 
@@ -227,7 +228,9 @@ DQ_EXPORT int dq_db_create_files(const char *path, const char *sums_path, uint32
 ** open already), SQLITE_NOMEM. */
 DQ_EXPORT int dq_db_open(const dq_db_config *config, dq_db **out);
 /* Unregisters. Handles that are open answer DQ_NOT_LEADER for good, waiters
-** return; the object is freed with its last handle, batch and snapshot. */
+** return; the object is freed with its last handle, batch and snapshot. No
+** callback runs or begins after it has returned, except a read_barrier that was
+** running (it may block). Never from a callback. */
 DQ_EXPORT void dq_db_close(dq_db *);
 DQ_EXPORT int dq_db_get_state(dq_db *, dq_db_state *out);
 
@@ -238,7 +241,8 @@ DQ_EXPORT int dq_db_set_serving(dq_db *, int rc);
 DQ_EXPORT int dq_db_recovered(dq_db *, uint64_t expected_checksum);
 
 /* Plain handles at level Linearizable take their snapshot without asking until
-** this moment of now_ns(); after it they call read_barrier. 0: always ask. */
+** this moment of now_ns(); after it they call read_barrier. 0: always ask.
+** Without effect while not leading; a fence ends it. */
 DQ_EXPORT void dq_db_set_lease(dq_db *, int64_t deadline_ns);
 
 /* Leadership. lead: opens drafting; drafts carry `term`. d must equal c.
@@ -247,7 +251,9 @@ DQ_EXPORT void dq_db_set_lease(dq_db *, int64_t deadline_ns);
 ** DQ_NOT_LEADER, those at or below it wait for dq_db_resolve. Handles that saw
 ** a dropped draft: dead for good (DQ_LEADERSHIP_LOST) when a dropped draft
 ** changed the schema cookie - blocking handles instead flush and reset - else
-** flushed and their transaction revoked. Never waits for SQLite. */
+** flushed and their transaction revoked. An open write transaction loses the
+** slot and gets DQ_NOT_LEADER. d falls back to c, which stays; lead opens no
+** lease. Never waits for SQLite. */
 DQ_EXPORT int dq_db_lead(dq_db *, uint64_t term);
 DQ_EXPORT int dq_db_fence(dq_db *, uint64_t proposed_lsn);
 /* The log decided the proposed drafts lsn_first..lsn_last of an earlier term.
@@ -282,18 +288,24 @@ DQ_EXPORT int dq_db_apply(dq_db *, uint32_t pages, const uint32_t *page_numbers,
                           uint32_t page_count, uint64_t checksum, uint64_t *lsn);
 
 /* Checkpoint: writes the newest version <= lsn of every page to the file, with
-** before-images kept for older snapshots, and fsyncs; lsn <= c. One at a time,
-** own thread. The caller makes "target" durable before and "done" after, then
+** before-images kept for older snapshots, and fsyncs. `lsn` is c, or that of an
+** open dq_snapshot (open one at the state to be checkpointed when c may move
+** before this call): otherwise pages of that state may be gone, and the answer
+** is SQLITE_BUSY. One at a time, own thread. The caller makes "target" durable before and "done" after, then
 ** calls _done, which drops the versions that nobody needs. A failed write or
 ** flush returns SQLITE_IOERR_* and the file must be recovered from the log. */
 DQ_EXPORT int dq_db_checkpoint(dq_db *, uint64_t lsn, uint32_t *page_count, uint64_t *checksum);
 DQ_EXPORT int dq_db_checkpoint_done(dq_db *, uint64_t lsn);
 
-/* After an install replaced the files at path and sums_path: a new generation.
-** c = d = a new LSN; open readers keep the old one; not leading. */
+/* After an install replaced the files at path and sums_path by a later state of
+** the same database (other content needs a new dq_db_open: connections keep their
+** schema while its cookie stays the same): a new generation. c = d = a new LSN;
+** open readers keep the old one. SQLITE_MISUSE while leading or checkpointing. */
 DQ_EXPORT int dq_db_reopen(dq_db *, uint32_t page_count, uint64_t checksum);
 
-/* A consistent view at c, for export and streams; pinned until closed. */
+/* A consistent view at c, for export and streams; pinned until closed (when the
+** readers' memory bound cannot be kept otherwise: DQ_SNAPSHOT_GONE). One thread
+** at a time per snapshot. */
 typedef struct dq_snapshot dq_snapshot;
 DQ_EXPORT int dq_snapshot_open(dq_db *, dq_snapshot **out, uint64_t *lsn, uint32_t *page_count, uint64_t *checksum);
 DQ_EXPORT int dq_snapshot_page(dq_snapshot *, uint32_t page_number, void *page); /* lock page: zeros */
@@ -337,7 +349,9 @@ typedef struct dq_handle_state {
 DQ_EXPORT void dq_handle_own(dq_handle *);
 /* Before a statement: forgets draft_lsn and last_error. With a ticket that has
 ** the slot the handle reads d and may write; it gives the slot up at its commit
-** point or when its write transaction ends. ticket 0: none. */
+** point or when its write transaction ends. ticket 0: none (a running write
+** transaction keeps its own). SQLITE_OK; the code of a dead handle;
+** SQLITE_BUSY or DQ_NOT_LEADER when the ticket does not hold the slot. */
 DQ_EXPORT int dq_handle_arm(dq_handle *, uint64_t ticket);
 DQ_EXPORT void dq_handle_get_state(dq_handle *, dq_handle_state *out);
 

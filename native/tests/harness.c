@@ -92,7 +92,7 @@ static void load_sqlite(void) {
   *(void **)&api.stmt_readonly = symbol("stmt_readonly");
   *(void **)&api.column_count = symbol("column_count");
   *(void **)&api.get_autocommit = symbol("get_autocommit");
-  *(void **)&api.vfs_find = symbol("vfs_find");
+  *(void **)&api.sql = symbol("sql");
   ((int (*)(void))(uintptr_t)symbol("initialize"))();
   if (dq_init(&api) != SQLITE_OK || dq_init(&api) != SQLITE_OK) {
     printf("dq_init failed\n");

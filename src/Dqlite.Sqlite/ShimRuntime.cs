@@ -46,6 +46,7 @@ public static class ShimRuntime
             StmtReadonly = NativeLibrary.GetExport(library, "sqlite3_stmt_readonly"),
             ColumnCount = NativeLibrary.GetExport(library, "sqlite3_column_count"),
             GetAutocommit = NativeLibrary.GetExport(library, "sqlite3_get_autocommit"),
+            Sql = NativeLibrary.GetExport(library, "sqlite3_sql"),
         };
         var rc = NativeMethods.Init(in api);
         if (rc != ShimResult.Ok)

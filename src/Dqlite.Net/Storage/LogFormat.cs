@@ -23,6 +23,13 @@ internal enum LogRecordKind : byte
     Reset = 19,
 }
 
+/// <summary>The header of a segment.</summary>
+/// <param name="Sequence">Place in the chain.</param>
+/// <param name="Salt">Enters the CRC of every record of this use of the file.</param>
+/// <param name="PreviousSalt">The salt of the segment before it.</param>
+/// <param name="SizeBytes">The file is at least this long.</param>
+internal readonly record struct LogSegmentHeader(long Sequence, ulong Salt, ulong PreviousSalt, long SizeBytes);
+
 /// <summary>The header of a record. For a kind that is no entry, index and term are those of the last entry before it.</summary>
 internal readonly record struct LogRecord(
     LogRecordKind Kind, int PayloadBytes, LogIndex Index, Term Term, LogIndex DurableIndex, long DurableOffset)
@@ -53,23 +60,24 @@ internal static class LogFormat
     internal static long RecordSize(int payloadBytes) =>
         (RecordHeaderBytes + (long)payloadBytes + RecordAlignment - 1) & ~(RecordAlignment - 1L);
 
-    internal static void WriteSegmentHeader(Span<byte> destination, long sequence, ulong salt, ulong previousSalt)
+    internal static void WriteSegmentHeader(Span<byte> destination, in LogSegmentHeader header)
     {
         destination[..SegmentHeaderBytes].Clear();
         SegmentMagic.CopyTo(destination);
         BinaryPrimitives.WriteUInt32LittleEndian(destination[8..], Version);
         BinaryPrimitives.WriteUInt32LittleEndian(destination[12..], SegmentHeaderBytes);
-        BinaryPrimitives.WriteInt64LittleEndian(destination[16..], sequence);
-        BinaryPrimitives.WriteUInt64LittleEndian(destination[24..], salt);
-        BinaryPrimitives.WriteUInt64LittleEndian(destination[32..], previousSalt);
+        BinaryPrimitives.WriteInt64LittleEndian(destination[16..], header.Sequence);
+        BinaryPrimitives.WriteUInt64LittleEndian(destination[24..], header.Salt);
+        BinaryPrimitives.WriteUInt64LittleEndian(destination[32..], header.PreviousSalt);
+        BinaryPrimitives.WriteInt64LittleEndian(destination[40..], header.SizeBytes);
         BinaryPrimitives.WriteUInt32LittleEndian(destination[(HeaderContentBytes - 4)..], Crc32C.Compute(destination[..(HeaderContentBytes - 4)]));
     }
 
     /// <summary>Reads a header.</summary>
     /// <returns>Null, or what is wrong with it.</returns>
-    internal static string? ReadSegmentHeader(ReadOnlySpan<byte> source, out long sequence, out ulong salt, out ulong previousSalt)
+    internal static string? ReadSegmentHeader(ReadOnlySpan<byte> source, out LogSegmentHeader header)
     {
-        (sequence, salt, previousSalt) = (0, 0, 0);
+        header = default;
         if (source.Length < SegmentHeaderBytes)
         {
             return "the segment is shorter than its header";
@@ -91,9 +99,11 @@ internal static class LogFormat
             return $"the segment has format version {version}, this program reads {Version}";
         }
 
-        sequence = BinaryPrimitives.ReadInt64LittleEndian(source[16..]);
-        salt = BinaryPrimitives.ReadUInt64LittleEndian(source[24..]);
-        previousSalt = BinaryPrimitives.ReadUInt64LittleEndian(source[32..]);
+        header = new LogSegmentHeader(
+            BinaryPrimitives.ReadInt64LittleEndian(source[16..]),
+            BinaryPrimitives.ReadUInt64LittleEndian(source[24..]),
+            BinaryPrimitives.ReadUInt64LittleEndian(source[32..]),
+            BinaryPrimitives.ReadInt64LittleEndian(source[40..]));
         return null;
     }
 

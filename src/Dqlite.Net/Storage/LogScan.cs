@@ -16,7 +16,6 @@ internal sealed class LogScan
     private readonly SegmentedLogOptions _options;
     private readonly LogIndex _baseIndex;
     private Break? _break;
-    private bool _started;
     private byte[] _buffer = [];
 
     private LogScan(IFileSystem fileSystem, string directory, SegmentedLogOptions options, LogIndex baseIndex)
@@ -54,6 +53,9 @@ internal sealed class LogScan
     /// <summary>Whether valid records lie behind the end of the log: nothing but a seal may be written there, since a new record could
     /// lead on to them.</summary>
     internal bool HasStaleRecords => _break is { HasStaleRecords: true };
+
+    /// <summary>Whether any record was found; false in a log that is being created.</summary>
+    internal bool HasRecords { get; private set; }
 
     internal LogIndex LastIndex => new(PreviousIndex.Value + Entries.Count);
 
@@ -116,19 +118,9 @@ internal sealed class LogScan
         var file = _fileSystem.Open(path, DurableFileMode.Read | DurableFileMode.Write);
         try
         {
-            Span<byte> header = stackalloc byte[LogFormat.SegmentHeaderBytes];
-            var read = file.Read(header, 0);
-            var problem = LogFormat.ReadSegmentHeader(header[..read], out var storedSequence, out var salt, out var previousSalt);
-            if (problem is null && storedSequence != sequence)
-            {
-                problem = string.Create(CultureInfo.InvariantCulture, $"the header says segment {storedSequence}: files were exchanged or renamed");
-            }
-
-            if (problem is null && Chain.Count > 0 && Chain[^1].Sequence == sequence - 1 && Chain[^1].Salt != previousSalt)
-            {
-                problem = "the segment does not belong behind the one before it: files were exchanged";
-            }
-
+            Span<byte> bytes = stackalloc byte[LogFormat.SegmentHeaderBytes];
+            var read = file.Read(bytes, 0);
+            var problem = LogFormat.ReadSegmentHeader(bytes[..read], out var header) ?? ProblemOf(header, sequence, file.Length);
             if (problem is not null)
             {
                 throw new LogDamagedException(path, 0, _baseIndex.Next, problem);
@@ -142,13 +134,30 @@ internal sealed class LogScan
                 Chain.Clear();
             }
 
-            Chain.Add(new LogSegment(path, file, sequence, salt, file.Length));
+            Chain.Add(new LogSegment(path, file, sequence, header.Salt, file.Length));
         }
         catch
         {
             file.Dispose();
             throw;
         }
+    }
+
+    private string? ProblemOf(in LogSegmentHeader header, long sequence, long length)
+    {
+        if (header.Sequence != sequence)
+        {
+            return string.Create(CultureInfo.InvariantCulture, $"the header says segment {header.Sequence}: files were exchanged or renamed");
+        }
+
+        if (length < header.SizeBytes)
+        {
+            return string.Create(CultureInfo.InvariantCulture, $"the file has {length} bytes and had at least {header.SizeBytes}");
+        }
+
+        return Chain.Count > 0 && Chain[^1].Sequence == sequence - 1 && Chain[^1].Salt != header.PreviousSalt
+            ? "the segment does not belong behind the one before it: files were exchanged"
+            : null;
     }
 
     private void ReadSegment(LogSegment segment)
@@ -244,7 +253,7 @@ internal sealed class LogScan
 
     private void AcceptEntry(LogSegment segment, long offset, in LogRecord record)
     {
-        if (!_started)
+        if (!HasRecords)
         {
             Restart(record.Index.Previous, record.Index.Value == 1 ? Term.Zero : null);
         }
@@ -260,7 +269,7 @@ internal sealed class LogScan
     /// <summary>The first record of the chain tells where the log begins.</summary>
     private void StartAt(LogIndex previousIndex, Term previousTerm)
     {
-        if (!_started)
+        if (!HasRecords)
         {
             Restart(previousIndex, previousTerm);
         }
@@ -268,7 +277,7 @@ internal sealed class LogScan
 
     private void Restart(LogIndex previousIndex, Term? previousTerm)
     {
-        _started = true;
+        HasRecords = true;
         Entries.Clear();
         (PreviousIndex, PreviousTerm) = (previousIndex, previousTerm);
     }
@@ -346,12 +355,12 @@ internal sealed class LogScan
             return;
         }
 
-        // Before the first record of a new log only the first segment exists; later one segment with records is always kept.
-        var isComplete = _started ? PreviousIndex <= _baseIndex : _baseIndex == LogIndex.Zero && Chain[0].Sequence == 1;
-        if (!isComplete)
+        // A log is created with a first record, and one durable record is always kept.
+        var isNew = !HasRecords && !_options.MustExist && _baseIndex == LogIndex.Zero && Chain[0].Sequence == 1;
+        if (!isNew && !(HasRecords && PreviousIndex <= _baseIndex))
         {
             throw new LogDamagedException(Chain[0].Path, 0, _baseIndex.Next,
-                _started
+                HasRecords
                     ? $"the log begins behind index {PreviousIndex}: segments before it are missing"
                     : "no segment has a valid record: the first records or segments are missing");
         }

@@ -143,11 +143,13 @@ internal sealed class LogSegmentStore(IFileSystem fileSystem, string directory, 
             var size = Math.Max(options.SegmentSizeBytes, LogFormat.SegmentHeaderBytes + (2 * LogFormat.RecordSize(0)));
             FitSize(file, size);
             Span<byte> header = stackalloc byte[LogFormat.SegmentHeaderBytes];
-            LogFormat.WriteSegmentHeader(header, sequence, salt, _lastSalt);
+            LogFormat.WriteSegmentHeader(header, new LogSegmentHeader(sequence, salt, _lastSalt, size));
             file.Write(header, 0);
             file.Sync();
+            file.Dispose();
             fileSystem.Rename(source, path);
             fileSystem.SyncDirectory(directory);
+            file = fileSystem.Open(path, DurableFileMode.Read | DurableFileMode.Write); // so that its errors name the right path
             var segment = new LogSegment(path, file, sequence, salt, size);
             (_lastSequence, _lastSalt) = (sequence, salt);
             Volatile.Write(ref _lastAllocationFailure, null);

@@ -148,7 +148,14 @@ internal sealed partial class SegmentedLog : IDisposable
         var log = isStale
             ? new SegmentedLog(options, store, scan.Chain, scan.Entries, scan.PreviousIndex, scan.PreviousTerm ?? Term.Zero)
             : new SegmentedLog(options, store, scan.Chain, scan.Entries.Skip(skipped).ToList(), baseIndex, baseTerm);
-        if (isStale)
+        if (!scan.HasRecords)
+        {
+            // With a first record an empty log can be told from a lost one.
+            log.WriteControl(LogRecordKind.Reset, LogIndex.Zero, Term.Zero);
+            log.Flush();
+            log._needsMark = false;
+        }
+        else if (isStale)
         {
             log.Reset(baseIndex, baseTerm);
         }

@@ -47,6 +47,7 @@ internal struct NativeSqliteApi
     public nint StmtReadonly;
     public nint ColumnCount;
     public nint GetAutocommit;
+    public nint Sql;
 }
 
 /// <summary>dq_abi.</summary>
