@@ -297,7 +297,7 @@ public sealed partial class DqliteConnection : DbConnection
         OnStateChange(new StateChangeEventArgs(ConnectionState.Closed, ConnectionState.Open));
     }
 
-    private async ValueTask CloseAsync(bool async)
+    internal async ValueTask CloseAsync(bool async)
     {
         if (_session is not { } session)
         {
