@@ -187,11 +187,17 @@ dq_db_state node_state(node *n) {
   return s;
 }
 
-static void copy_file(const char *from, const char *to) {
+static void copy_file(const char *from, const char *to) { /* holes stay holes */
   char buf[65536];
   int a = open(from, O_RDONLY), b = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-  ssize_t n;
-  while ((n = read(a, buf, sizeof buf)) > 0) CHECK(write(b, buf, (size_t)n) == n);
+  off_t at = 0, end = lseek(a, 0, SEEK_END);
+  CHECK(ftruncate(b, end) == 0);
+  while ((at = lseek(a, at, SEEK_DATA)) >= 0 && at < end) {
+    ssize_t n = pread(a, buf, sizeof buf, at);
+    if (n <= 0) break;
+    CHECK(pwrite(b, buf, (size_t)n, at) == n);
+    at += n;
+  }
   close(a);
   close(b);
 }
