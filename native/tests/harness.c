@@ -295,7 +295,7 @@ void conn_open_uri(conn *c, node *n, const char *parameters) {
   char uri[512];
   *c = (conn){.n = n};
   snprintf(uri, sizeof uri, "file:%s?vfs=dqlite%s", n->path, parameters);
-  finish_open(c, sq.open_v2(uri, &c->sql, 0x2 | 0x40, NULL));
+  finish_open(c, sq.open_v2(uri, &c->sql, 0x2 | 0x4 | 0x40, NULL));
 }
 
 void conn_close(conn *c) { OK(sq.close_v2(c->sql)); }
