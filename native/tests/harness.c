@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 lib sq;
-char last_log[512], last_error[512];
+char last_log[512];
+__thread char last_error[512];
 static char scratch_dir[128];
 
 /* ---- tests ------------------------------------------------------------------------- */
@@ -300,16 +301,16 @@ void conn_open_uri(conn *c, node *n, const char *parameters) {
 
 void conn_close(conn *c) { OK(sq.close_v2(c->sql)); }
 
+/* The tests' stand-in for an await. A ticket that a fence decided against is no
+** longer queued: ask again. */
 int arm(conn *c) {
-  int rc = dq_slot_request(c->n->db, c->ticket);
-  while (rc == SQLITE_BUSY) { /* the tests' stand-in for an await */
-    if (dq_handle_arm(c->h, c->ticket) == SQLITE_OK) return SQLITE_OK;
-    if (node_state(c->n).term == 0) {
-      dq_slot_cancel(c->n->db, c->ticket);
-      return DQ_NOT_LEADER;
+  int rc;
+  while ((rc = dq_slot_request(c->n->db, c->ticket)) == SQLITE_BUSY) {
+    for (int i = 0; i < 100; i++) {
+      if (dq_handle_arm(c->h, c->ticket) == SQLITE_OK) return SQLITE_OK;
+      usleep(20);
     }
-    sched_yield();
-    rc = SQLITE_BUSY;
+    if (dq_slot_cancel(c->n->db, c->ticket) == 0 && dq_handle_arm(c->h, c->ticket) == SQLITE_OK) return SQLITE_OK;
   }
   return rc ? rc : dq_handle_arm(c->h, c->ticket);
 }
