@@ -71,6 +71,7 @@ void dq_gen_unref(dq_db *db, dq_gen *gen) {
 void dq_db_ref(dq_db *db) { atomic_fetch_add(&db->refs, 1); }
 
 static void db_free(dq_db *db) {
+  dq_checkpoint_forget(db);
   if (db->gen) dq_gen_free(db->gen);
   dq_cond_destroy(&db->moved);
   dq_cond_destroy(&db->callbacks_done);

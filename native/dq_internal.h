@@ -273,6 +273,9 @@ DQ_HIDDEN void dq_decide_commit_waiters(dq_db *);
 DQ_HIDDEN void dq_fail_commit_waiters(dq_db *);
 DQ_HIDDEN void dq_drop_drafts(dq_db *);
 
+/* --- dq_checkpoint.c ---------------------------------------------------------- */
+DQ_HIDDEN void dq_checkpoint_forget(dq_db *); /* the list of a checkpoint that is not done */
+
 /* --- dq_slot.c --------------------------------------------------------------- */
 DQ_HIDDEN int dq_slot_acquire(struct dq_handle *, int64_t deadline_ns); /* blocking; lock held on entry and return */
 DQ_HIDDEN void dq_slot_free(dq_db *);                                   /* lock held: the slot goes to the next */

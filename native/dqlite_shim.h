@@ -44,7 +44,7 @@
 #define DQ_SLOT_REVOKED (10 | (45 << 8))     /* 11530 an open write transaction held the slot for too long */
 #define DQ_SPANS_DATABASES (10 | (46 << 8))  /* 11786 one transaction writes two replicated databases */
 #define DQ_POISONED (10 | (47 << 8))         /* 12042 internal failure: the database object is unusable */
-#define DQ_PAGE_ROT (10 | (33 << 8))         /* 8458 SQLITE_IOERR_CORRUPTFS: page checksum mismatch */
+#define DQ_PAGE_ROT (10 | (33 << 8))         /* 8458 SQLITE_IOERR_CORRUPTFS: page checksum mismatch; SQL gets SQLITE_CORRUPT for it, last_error keeps it */
 #define DQ_SLOT_TIMEOUT 773                  /* SQLITE_BUSY_TIMEOUT: a blocking handle waited in vain for the slot */
 #define DQ_UPGRADE_CONFLICT 517              /* SQLITE_BUSY_SNAPSHOT */
 
