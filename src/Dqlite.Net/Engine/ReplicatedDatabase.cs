@@ -126,9 +126,9 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
                 SlotHold = options.MaxWriteTransactionHold,
             },
             database);
-        if (recovering)
+        if (!recovering)
         {
-            database.Pages.SetServing(ShimResult.NotLeader);
+            database.Pages.SetServing(ShimResult.Ok);
         }
 
         return database;
