@@ -201,6 +201,7 @@ struct dq_db {
 
   pthread_mutex_t lock; /* guards all below */
   int closed, poisoned, recovering, serving_rc;
+  int silent; /* closed, and the last callbacks were made */
   dq_gen *gen;
   dq_gen *dead_gens; /* freed by dq_unlock */
   uint64_t c, d, last_lsn, term;
