@@ -144,13 +144,14 @@ public sealed partial class DqliteDataReader : IDbColumnSchemaGenerator
             if (rc == SQLITE_OK)
             {
                 var unique = _session.Handle.IsUniqueColumn(database, table, origin);
-                return column with
+                var known = column with
                 {
                     Key = primaryKey != 0,
                     Nullable = column.Aliased || notNull == 0,
                     AutoIncrement = autoIncrement != 0,
                     Unique = !column.Aliased && unique,
-                }.ToColumn();
+                };
+                return known.ToColumn();
             }
         }
 

@@ -13,11 +13,11 @@ public sealed class DqliteDataSource : DbDataSource
 {
     private readonly IDatabaseEngine _engine;
 
-    internal DqliteDataSource(IDatabaseEngine engine, ConnectionSettings settings)
+    internal DqliteDataSource(IDatabaseEngine engine, ConnectionSettings? settings = null)
     {
         _engine = engine;
-        Settings = settings;
-        Pool = new ConnectionPool(engine, settings.MaxPoolSize);
+        Settings = settings ?? new ConnectionSettings();
+        Pool = new ConnectionPool(engine, Settings.MaxPoolSize);
     }
 
     /// <summary>Name of the database.</summary>

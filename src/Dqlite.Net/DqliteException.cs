@@ -25,6 +25,9 @@ public class DqliteException : DbException
         : this(message, extendedErrorCode, IsTransientCode(extendedErrorCode), leaderAddress: null, innerException: null) =>
         SqliteErrorCode = errorCode & 0xff;
 
+    internal DqliteException(string? message, int errorCode, int extendedErrorCode, bool isTransient, string? leaderAddress, Exception? innerException = null)
+        : this(message, extendedErrorCode, isTransient, leaderAddress, innerException) => SqliteErrorCode = errorCode & 0xff;
+
     internal DqliteException(string? message, int extendedErrorCode, bool isTransient, string? leaderAddress, Exception? innerException = null)
         : base(message, innerException)
     {
@@ -48,17 +51,6 @@ public class DqliteException : DbException
 
     /// <summary>Address of the leader, when this node does not lead and knows who does; else null.</summary>
     public string? LeaderAddress { get; }
-
-    /// <summary>This node does not lead, or has no quorum; provably without effect.</summary>
-    /// <param name="leaderAddress">The leader, if known.</param>
-    /// <param name="reason">Said instead of the usual text.</param>
-    internal static DqliteException NotLeader(string? leaderAddress, string? reason = null) =>
-        new(reason ?? ShimResult.Describe(ShimResult.NotLeader), ShimResult.NotLeader, isTransient: true, leaderAddress);
-
-    /// <summary>Leadership was lost and the draft is known never to take effect.</summary>
-    /// <param name="leaderAddress">The new leader, if known.</param>
-    internal static DqliteException LeadershipLost(string? leaderAddress) =>
-        new(ShimResult.Describe(ShimResult.LeadershipLost), ShimResult.LeadershipLost, isTransient: true, leaderAddress);
 
     /// <summary>Codes after which the work had no effect and may be repeated.</summary>
     /// <param name="code">An extended result code.</param>

@@ -348,7 +348,7 @@ public sealed class Simulation
             var core = leader.Core;
             var index = leader.Applied;
             var term = core.TermAt(index)!.Value;
-            var (configuration, configurationIndex) = ConfigurationAt(leader, index);
+            var (configuration, configurationIndex) = leader.AppliedConfiguration;
             var starts = core.TermStarts.ToArray();
             var run = _runs[leader.Id];
             Schedule(Latency() * 20, () =>
@@ -370,21 +370,6 @@ public sealed class Simulation
         }
 
         leader.SnapshotsNeeded.Clear();
-    }
-
-    /// <summary>The membership at an applied index (R24).</summary>
-    private static (ClusterConfiguration Configuration, LogIndex Index) ConfigurationAt(VirtualNode node, LogIndex index)
-    {
-        for (var i = index; i >= node.Core.FirstIndex; i = i.Previous)
-        {
-            var entry = node.EntryAt(i);
-            if (entry.Kind == EntryKind.Configuration)
-            {
-                return (ConfigurationCodec.Decode(entry.Payload.Span), i);
-            }
-        }
-
-        return (node.Disk.Configuration, node.Disk.ConfigurationIndex);
     }
 
     private void CheckReads(VirtualNode node)

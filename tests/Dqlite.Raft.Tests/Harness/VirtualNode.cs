@@ -19,6 +19,7 @@ public sealed class VirtualNode
         Options = options with { Id = id };
         Disk = new VirtualDisk(configuration);
         _checker = checker;
+        RestartStateMachine();
         Start();
     }
 
@@ -50,6 +51,9 @@ public sealed class VirtualNode
 
     public long StateHash { get; private set; }
 
+    /// <summary>The membership at <see cref="Applied"/>: what a snapshot of this state carries (R24).</summary>
+    public (ClusterConfiguration Configuration, LogIndex Index) AppliedConfiguration { get; private set; }
+
     public LogIndex MaxIndexOnDisk => Disk.LastIndex;
 
     public void Start()
@@ -73,8 +77,7 @@ public sealed class VirtualNode
         DiskQueue.Clear();
         Outbox.Clear();
         SnapshotsNeeded.Clear();
-        var base_ = Disk.FirstIndex.Previous;
-        (Applied, StateHash) = (base_, _checker.StateHashAt(base_));
+        RestartStateMachine();
     }
 
     /// <summary>Runs one input and does what the outputs ask.</summary>
@@ -167,7 +170,7 @@ public sealed class VirtualNode
             // A snapshot replaced the log within this step.
             _log.Clear();
             _logFirst = Core.FirstIndex;
-            (Applied, StateHash) = (_logFirst.Previous, _checker.StateHashAt(_logFirst.Previous));
+            RestartStateMachine();
         }
 
         _checker.OnStep(this, _outputs);
@@ -186,6 +189,13 @@ public sealed class VirtualNode
         ? append with { Entries = _log.GetRange((int)(append.FirstIndex.Value - _logFirst.Value), (int)(append.LastIndex.Value - append.PrevLogIndex.Value)) }
         : message;
 
+    private void RestartStateMachine()
+    {
+        Applied = Disk.FirstIndex.Previous;
+        StateHash = _checker.StateHashAt(Applied);
+        AppliedConfiguration = (Disk.Configuration, Disk.ConfigurationIndex);
+    }
+
     private void Apply()
     {
         while (Applied < Core.CommitIndex)
@@ -193,6 +203,11 @@ public sealed class VirtualNode
             var entry = EntryAt(Applied.Next);
             StateHash = SafetyChecker.Chain(StateHash, entry);
             Applied = entry.Index;
+            if (entry.Kind == EntryKind.Configuration)
+            {
+                AppliedConfiguration = (ConfigurationCodec.Decode(entry.Payload.Span), entry.Index);
+            }
+
             _checker.OnApplied(this, entry, StateHash);
         }
     }
