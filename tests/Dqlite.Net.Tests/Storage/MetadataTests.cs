@@ -87,12 +87,12 @@ public sealed class MetadataTests
 
         var after = (byte[])fileSystem.Content(MetadataPath).Clone();
         var slot = Enumerable.Range(0, after.Length).First(i => after[i] != before[i]) / 4096 * 4096;
-        foreach (var written in new[] { 24, 40, 100, 503 })
+        foreach (var written in new[] { 24, 28, 40, 48, 100, 503 })
         {
             var torn = (byte[])before.Clone();
             after.AsSpan(slot, written).CopyTo(torn.AsSpan(slot));
             fileSystem.SetContent(MetadataPath, torn);
-            Assert.That(TryOpen(fileSystem), written == 503 ? Is.Null : Is.EqualTo(State(4, 1)), $"{written} bytes");
+            Assert.That(TryOpen(fileSystem), Is.EqualTo(written >= 48 ? State(9, 2) : State(4, 1)), $"{written} bytes");
         }
     }
 
