@@ -182,7 +182,8 @@ public sealed class PageDatabase : IDisposable
     }
 
     /// <summary>Writes the state at an LSN to the file and fsyncs it. One at a time, on a thread of its own.</summary>
-    /// <param name="lsn">At most the committed one. The caller has made this target durable before.</param>
+    /// <param name="lsn">The committed one, or that of an open snapshot (other states may be gone: code 5). The caller has made this
+    /// target durable before.</param>
     /// <returns>What the file then holds; to be made durable before <see cref="CheckpointDone"/>.</returns>
     /// <exception cref="ShimException">It failed; the file must be recovered from the log.</exception>
     public (uint PageCount, ulong Checksum) Checkpoint(ulong lsn)
@@ -228,7 +229,8 @@ public sealed class PageDatabase : IDisposable
     /// <returns>Whether the ticket had the slot.</returns>
     public bool RevokeSlot(ulong ticket, int resultCode) => NativeMethods.SlotRevoke(_handle, ticket, resultCode) != 0;
 
-    /// <summary>Unregisters the path. Open connections answer <see cref="ShimResult.NotLeader"/> for good; events end.</summary>
+    /// <summary>Unregisters the path. Open connections answer <see cref="ShimResult.NotLeader"/> for good; events end,
+    /// except a read barrier that is running. Never from an event handler.</summary>
     public void Dispose()
     {
         _handle.Dispose();

@@ -39,7 +39,8 @@ public static class ShimResult
     /// <summary>An internal failure made the database object unusable.</summary>
     public const int Poisoned = 12042;
 
-    /// <summary>SQLITE_IOERR_CORRUPTFS: a page of the file does not match its checksum.</summary>
+    /// <summary>SQLITE_IOERR_CORRUPTFS: a page of the file does not match its checksum. SQLite's virtual machine reports it to the
+    /// application as SQLITE_CORRUPT (11); <see cref="VfsHandleState.LastError"/> keeps this code.</summary>
     public const int PageRot = 8458;
 
     /// <summary>SQLITE_BUSY_TIMEOUT: the writer slot did not become free in time. No effect.</summary>

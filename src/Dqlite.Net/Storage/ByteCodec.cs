@@ -39,11 +39,10 @@ internal sealed class ByteWriter
     }
 
     /// <summary>Length in bytes (u32), then UTF-8.</summary>
-    internal ByteWriter Text(string value)
-    {
-        var bytes = Encoding.UTF8.GetBytes(value);
-        return UInt32((uint)bytes.Length).Bytes(bytes);
-    }
+    internal ByteWriter Text(string value) => Blob(Encoding.UTF8.GetBytes(value));
+
+    /// <summary>Length in bytes (u32), then the bytes.</summary>
+    internal ByteWriter Blob(ReadOnlySpan<byte> value) => UInt32((uint)value.Length).Bytes(value);
 
     /// <summary>32 hexadecimal digits as 16 bytes.</summary>
     internal ByteWriter Hex128(string digits)
@@ -68,7 +67,9 @@ internal ref struct ByteReader(ReadOnlySpan<byte> source)
 
     internal ulong UInt64() => BinaryPrimitives.ReadUInt64LittleEndian(Take(sizeof(ulong)));
 
-    internal string Text() => Encoding.UTF8.GetString(Take(UInt32()));
+    internal string Text() => Encoding.UTF8.GetString(Blob());
+
+    internal ReadOnlySpan<byte> Blob() => Take(UInt32());
 
     internal string Hex128() => Convert.ToHexStringLower(Take(16));
 

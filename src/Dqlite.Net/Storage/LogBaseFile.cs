@@ -78,7 +78,7 @@ internal static class LogBaseFile
         {
             return Decode(content.AsSpan(HeaderBytes));
         }
-        catch (FormatException exception)
+        catch (Exception exception) when (exception is FormatException or ConfigurationFormatException)
         {
             throw new StorageDamagedException(path, exception.Message.TrimEnd('.'));
         }
@@ -94,13 +94,8 @@ internal static class LogBaseFile
             .Int64(logBase.Term.Value)
             .Int64(logBase.ConfigurationIndex.Value)
             .Text(logBase.OwnAddress)
-            .UInt32((uint)logBase.Configuration.Members.Count);
-        foreach (var member in logBase.Configuration.Members)
-        {
-            writer.Int64(member.Id.Value).Byte((byte)member.Role).Text(member.Incarnation).Text(member.Address);
-        }
-
-        writer.UInt32((uint)logBase.TermStarts.Count);
+            .Blob(ConfigurationCodec.Encode(logBase.Configuration))
+            .UInt32((uint)logBase.TermStarts.Count);
         foreach (var start in logBase.TermStarts)
         {
             writer.Int64(start.Term.Value).Int64(start.FirstIndex.Value);
@@ -116,15 +111,7 @@ internal static class LogBaseFile
         var term = new Term(reader.Int64());
         var configurationIndex = new LogIndex(reader.Int64());
         var ownAddress = reader.Text();
-        var members = new ClusterMember[reader.Count(17)];
-        for (var i = 0; i < members.Length; i++)
-        {
-            var id = new NodeId(reader.Int64());
-            var role = (MemberRole)reader.Byte();
-            var incarnation = reader.Text();
-            members[i] = new ClusterMember(id, reader.Text(), incarnation, role);
-        }
-
+        var configuration = ConfigurationCodec.Decode(reader.Blob());
         var termStarts = new TermStart[reader.Count(16)];
         for (var i = 0; i < termStarts.Length; i++)
         {
@@ -135,7 +122,7 @@ internal static class LogBaseFile
         {
             Index = index,
             Term = term,
-            Configuration = new ClusterConfiguration(members),
+            Configuration = configuration,
             ConfigurationIndex = configurationIndex,
             TermStarts = termStarts,
             OwnAddress = ownAddress,

@@ -158,11 +158,11 @@ internal sealed class TwoSlotFile : IDisposable
 
         if (SlotCrc(slot) == BinaryPrimitives.ReadUInt32LittleEndian(slot[24..]))
         {
-            return trailer == generation ? new Slot(SlotKind.Valid, generation, slot.Slice(HeaderBytes, length).ToArray()) : damaged;
+            return new Slot(SlotKind.Valid, generation, slot.Slice(HeaderBytes, length).ToArray());
         }
 
-        // A write that stopped inside the sector: new at the start, two generations older at the end. One flipped byte cannot make a
-        // finished slot look so, since it would break the checksum or the trailer, not both.
+        // A write that stopped inside the sector: new at the start, two generations older at the end. One flipped byte cannot make the
+        // newest slot look so: both generations would have to change.
         return trailer == generation - 2 ? new Slot(SlotKind.Unfinished, generation, []) : damaged;
     }
 

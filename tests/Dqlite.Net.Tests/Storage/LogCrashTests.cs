@@ -14,7 +14,7 @@ public sealed class LogCrashTests
     [Test]
     public void What_was_reported_durable_survives_every_crash()
     {
-        for (var seed = 1; seed <= 1500; seed++)
+        for (var seed = 1; seed <= 1000; seed++)
         {
             RunOrReport(seed);
         }
