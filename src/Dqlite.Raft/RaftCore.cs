@@ -139,7 +139,8 @@ public sealed partial class RaftCore
             return;
         }
 
-        if (message.Term < CurrentTerm)
+        // A voter that lags behind in terms grants pre-votes all the same: the answer's RequestTerm says whether it is current.
+        if (message.Term < CurrentTerm && message is not PreVoteResponse)
         {
             AnswerStale(message, outputs);
             return;
