@@ -124,6 +124,7 @@ internal sealed class NodeRuntime
         _node.Databases.Stop(reason);
         _node.Reads.Stop(reason);
         _node.Requests.Stop(reason);
+        _node.Checkpoints.Stop();
         _checkpointer.Dispose();
         _node.LogWriter.Stop(_abrupt);
         if (!_abrupt)
@@ -143,9 +144,13 @@ internal sealed class NodeRuntime
     /// <summary>The log was flushed to its end, so everything that is applied may go to the file.</summary>
     private void FinalCheckpoint(ReplicatedDatabase database)
     {
-        if (database.CheckpointTarget(_node.Core.LastIndex) is { } target)
+        database.IsCheckpointing = false;
+        if (database.BeginCheckpoint() is { } job)
         {
-            Checkpointer.Run(_node, database, target.Index, target.Lsn);
+            using (job.View)
+            {
+                Checkpointer.Run(_node, job);
+            }
         }
     }
 }
