@@ -298,6 +298,15 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
         }
     }
 
+    /// <summary>Loop: a callback that threw, or a page store that poisoned itself, stops the node.</summary>
+    public void ThrowIfBroken()
+    {
+        if (Pages.EventFailure is { } failure)
+        {
+            throw new RaftInvariantException($"A callback of database '{Name}' failed: {failure}");
+        }
+    }
+
     /// <inheritdoc/>
     public Task BeginReadAsync(ReadConsistency level, long sessionIndex, TimeSpan maxStaleness) =>
         _stopped is null ? _node.BeginReadAsync(level, sessionIndex, maxStaleness) : Task.FromException(_stopped);
@@ -311,6 +320,11 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
         if (_stopped is not null)
         {
             return Task.FromException(_stopped);
+        }
+
+        if (_node.IsLogFull)
+        {
+            return Task.FromException(DqliteErrors.DiskFull());
         }
 
         var waiter = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
