@@ -58,6 +58,7 @@ internal static class LogBaseFile
             return null;
         }
 
+        fileSystem.SyncDirectory(Path.GetDirectoryName(path)!); // the rename may so far be in the kernel's memory only
         using var file = fileSystem.Open(path, DurableFileMode.Read);
         var content = new byte[file.Length];
         var read = file.Read(content, 0);

@@ -248,6 +248,7 @@ internal sealed class LogScan
                 throw Damage(segment, offset, $"the record has the unknown kind {(byte)record.Kind}");
         }
 
+        segment.DurableOffset = Math.Max(segment.DurableOffset, record.DurableOffset);
         segment.StartIndex ??= record.IsEntry ? record.Index : record.Index.Next;
     }
 

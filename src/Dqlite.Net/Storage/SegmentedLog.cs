@@ -10,6 +10,8 @@ namespace Dqlite.Net.Storage;
 /// </summary>
 internal sealed partial class SegmentedLog : IDisposable
 {
+    private const int RewriteChunkBytes = 1 << 20;
+
     private readonly SegmentedLogOptions _options;
     private readonly LogSegmentStore _store;
     private readonly Lock _lock = new();
@@ -106,10 +108,9 @@ internal sealed partial class SegmentedLog : IDisposable
         var store = new LogSegmentStore(fileSystem, directory, options);
         try
         {
-            // What was read may so far be in the kernel's memory only, when just the process had crashed.
             foreach (var segment in scan.Chain.TakeLast(2))
             {
-                segment.File.DataSync();
+                MakeDurable(segment);
             }
 
             scan.Chain.ForEach(segment => segment.DurableOffset = segment.EndOffset);
@@ -124,6 +125,20 @@ internal sealed partial class SegmentedLog : IDisposable
             store.Dispose();
             throw;
         }
+    }
+
+    /// <summary>What was read may be in the kernel's memory only, when just the process had stopped; and after a failed flush the kernel
+    /// takes it for clean, so that a flush alone would do nothing. Written again, it is flushed or it fails.</summary>
+    private static void MakeDurable(LogSegment segment)
+    {
+        var buffer = new byte[(int)Math.Min(RewriteChunkBytes, segment.EndOffset - segment.DurableOffset)];
+        for (var offset = segment.DurableOffset; offset < segment.EndOffset; offset += buffer.Length)
+        {
+            var chunk = buffer.AsSpan(0, (int)Math.Min(buffer.Length, segment.EndOffset - offset));
+            segment.File.Write(chunk[..segment.File.Read(chunk, offset)], offset);
+        }
+
+        segment.File.DataSync();
     }
 
     private static void AdoptFiles(LogScan scan, LogSegmentStore store)

@@ -72,8 +72,12 @@ internal sealed class TwoSlotFile : IDisposable
             var even = Decode(content.AsSpan(0, SlotBytes), magic);
             var odd = Decode(content.AsSpan(SlotDistance, SlotBytes), magic);
             var newest = Choose(path, even, odd);
-            // It may be in the kernel's memory only, when just the process had crashed; nothing may be derived from it before it is durable.
+            // It may be in the kernel's memory only, when just the process had stopped, and after a failed fsync the kernel takes it for
+            // clean: it is written again, since nothing may be derived from it before it is durable.
+            var slot = (int)(newest.Generation & 1) * SlotDistance;
+            file.Write(content.AsSpan(slot, SlotBytes), slot);
             file.Sync();
+            fileSystem.SyncDirectory(Path.GetDirectoryName(path)!);
             return new TwoSlotFile(file, magic, newest.Generation, newest.Payload);
         }
         catch

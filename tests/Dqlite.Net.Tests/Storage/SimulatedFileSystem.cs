@@ -72,6 +72,21 @@ internal sealed class SimulatedFileSystem(Random random) : IFileSystem
         }
     }
 
+    /// <summary>Only the process stops: the kernel keeps what was written.</summary>
+    internal void RestartProcess()
+    {
+        lock (_lock)
+        {
+            _crashed = false;
+            CrashAfterOperations = null;
+            FailNextSyncOf = null;
+            foreach (var inode in _names.Values)
+            {
+                inode.LockOwner = null;
+            }
+        }
+    }
+
     /// <summary>Bytes of a file as they are, for tests that damage them; changes are durable at once.</summary>
     internal byte[] Content(string path) => _names[path].Current;
 
@@ -273,7 +288,8 @@ internal sealed class SimulatedFileSystem(Random random) : IFileSystem
         internal void Replace(byte[] content)
         {
             Current = content;
-            Sync();
+            _durable = (byte[])content.Clone();
+            Forget();
         }
 
         internal void Resize(long size)
@@ -298,9 +314,16 @@ internal sealed class SimulatedFileSystem(Random random) : IFileSystem
             }
         }
 
+        /// <summary>Writes what is dirty; what a failed sync has taken for clean stays lost.</summary>
         internal void Sync()
         {
-            _durable = (byte[])Current.Clone();
+            Array.Resize(ref _durable, Current.Length);
+            foreach (var sector in _pending.Keys)
+            {
+                var start = sector * SectorBytes;
+                Current.AsSpan(Math.Min(start, Current.Length), Math.Clamp(Current.Length - start, 0, SectorBytes)).CopyTo(_durable.AsSpan(Math.Min(start, Current.Length)));
+            }
+
             Forget();
         }
 
