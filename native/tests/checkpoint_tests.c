@@ -1,6 +1,7 @@
 /* The file: checkpoints beside readers, crashes, faults, rot, generations. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include "harness.h"
@@ -350,6 +351,66 @@ TEST(Every_failing_call_of_a_page_read_open_and_build_is_reported) {
     if (rc == SQLITE_OK) node_stop(&n);
     if (at > calls) break;
   }
+  faults_off();
+}
+
+/* ---- grace period --------------------------------------------------------------------------- */
+
+static struct {
+  atomic_int armed, inside, release, writes;
+} grace;
+
+static int64_t stalled_pread(void *ctx, int fd, void *buf, int64_t n, int64_t offset) {
+  if (atomic_exchange(&grace.armed, 0)) {
+    atomic_store(&grace.inside, 1);
+    while (!atomic_load(&grace.release)) sched_yield();
+  }
+  return real.pread(ctx, fd, buf, n, offset);
+}
+
+static int64_t counted_pwrite(void *ctx, int fd, const void *buf, int64_t n, int64_t offset) {
+  atomic_fetch_add(&grace.writes, 1);
+  return real.pwrite(ctx, fd, buf, n, offset);
+}
+
+static void *checkpoint_thread(void *n) {
+  OK(node_checkpoint(n));
+  return NULL;
+}
+
+static void *sum_thread(void *c) { return (void *)(intptr_t)value(c, SUM); }
+
+TEST(A_checkpoint_waits_for_a_page_read_but_not_for_its_transaction) {
+  node n;
+  conn w, r;
+  pthread_t reader, checkpoint;
+  void *sum;
+  OK(dq_os_set(NULL));
+  real = *dq_os_get();
+  dq_os os = real;
+  os.pread = stalled_pread;
+  os.pwrite = counted_pwrite;
+  OK(dq_os_set(&os));
+  start(&n, &w, 1024, 0);
+  OK(node_checkpoint(&n));
+  conn_open(&r, &n, 0);
+  OK(run(&r, "PRAGMA cache_size=2; BEGIN"));
+  int64_t expected = value(&r, SUM);
+  write_committed(&w, "UPDATE t SET b = randomblob(300)");
+  memset(&grace, 0, sizeof grace);
+  atomic_store(&grace.armed, 1);
+  pthread_create(&reader, NULL, sum_thread, &r);
+  while (!atomic_load(&grace.inside)) sched_yield();
+  pthread_create(&checkpoint, NULL, checkpoint_thread, &n);
+  usleep(30000);
+  EQ(0, atomic_load(&grace.writes));
+  atomic_store(&grace.release, 1);
+  pthread_join(checkpoint, NULL);
+  pthread_join(reader, &sum);
+  EQ(expected, (intptr_t)sum);
+  EQ(expected, value(&r, SUM)); /* its transaction is open still */
+  conn_close(&r), conn_close(&w);
+  node_stop(&n);
   faults_off();
 }
 

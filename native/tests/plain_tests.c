@@ -168,6 +168,25 @@ TEST(Plain_write_waits_for_a_draft_that_changes_the_schema) {
   OK(waits_for_the_draft("ALTER TABLE t ADD COLUMN c DEFAULT 5", "INSERT INTO t(a) VALUES(7)", 0));
 }
 
+TEST(Plain_write_does_not_even_draft_over_an_undecided_schema) {
+  node n;
+  conn own, plain;
+  background b;
+  start(&n, &own);
+  conn_open(&plain, &n, 0);
+  OK(write_own(&own, "ALTER TABLE t ADD COLUMN c DEFAULT 5"));
+  background_start(&b, &plain, "INSERT INTO t(a) VALUES(7)");
+  settle();
+  EQ(1, node_state(&n).queued_drafts);
+  OK(dq_db_fence(n.db, 0));
+  EQ(DQ_NOT_LEADER, background_join(&b));
+  node_lead(&n);
+  OK(write_own(&own, "SELECT 1") == DQ_LEADERSHIP_LOST ? 0 : 1); /* the library's handle saw the DDL */
+  EQ(-1001, value(&plain, "SELECT c FROM t")); /* no such column */
+  conn_close(&own), conn_close(&plain);
+  node_stop(&n);
+}
+
 TEST(Plain_reads_never_see_a_draft) {
   node n;
   conn own, plain;
