@@ -246,7 +246,7 @@ public sealed partial class RaftCore
         AdvanceCommit(outputs);
         if (Role == RaftRole.Leader)
         {
-            SendAppends(peer, outputs);
+            SendCommit(peer, outputs);
             SendTimeoutNowIfReady(outputs);
         }
     }
@@ -328,16 +328,21 @@ public sealed partial class RaftCore
         BeginReadRound(outputs);
     }
 
-    /// <summary>Tells followers the commit index at once, since they serve reads: with entries when there are any, else alone.</summary>
     private void SendCommit(RaftOutputs outputs)
     {
         foreach (var peer in _peers)
         {
-            SendAppends(peer, outputs);
-            if (peer.State == ReplicationState.Replicate && peer.CommitSent < CommitIndex)
-            {
-                SendAppend(peer, maxBytes: 0, outputs);
-            }
+            SendCommit(peer, outputs);
+        }
+    }
+
+    /// <summary>Tells a follower the commit index at once, since it serves reads: with entries when there are any, else alone.</summary>
+    private void SendCommit(Peer peer, RaftOutputs outputs)
+    {
+        SendAppends(peer, outputs);
+        if (peer.State == ReplicationState.Replicate && peer.CommitSent < CommitIndex)
+        {
+            SendAppend(peer, maxBytes: 0, outputs);
         }
     }
 

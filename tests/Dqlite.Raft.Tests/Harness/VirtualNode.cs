@@ -43,6 +43,9 @@ public sealed class VirtualNode
 
     public List<NodeId> SnapshotsNeeded { get; } = [];
 
+    /// <summary>Sees the outputs of every step before they are acted on.</summary>
+    public Action<VirtualNode, RaftOutputs>? Observer { get; set; }
+
     /// <summary>Completes every write at once, in the step that asked for it.</summary>
     public bool IsDiskInstant { get; set; } = true;
 
@@ -173,6 +176,7 @@ public sealed class VirtualNode
             RestartStateMachine();
         }
 
+        Observer?.Invoke(this, _outputs);
         _checker.OnStep(this, _outputs);
         foreach (var message in _outputs.Messages)
         {
