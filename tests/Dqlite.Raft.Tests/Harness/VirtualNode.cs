@@ -57,8 +57,6 @@ public sealed class VirtualNode
     /// <summary>The membership at <see cref="Applied"/>: what a snapshot of this state carries (R24).</summary>
     public (ClusterConfiguration Configuration, LogIndex Index) AppliedConfiguration { get; private set; }
 
-    public LogIndex MaxIndexOnDisk => Disk.LastIndex;
-
     public void Start()
     {
         Core = new RaftCore(Options with { Seed = Options.Seed + (ulong)NowNs }, Disk.Load());
