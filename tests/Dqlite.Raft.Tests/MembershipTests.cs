@@ -179,6 +179,18 @@ public sealed class MembershipTests
     }
 
     [Test]
+    public void R29_A_node_that_knows_no_membership_votes_for_nobody()
+    {
+        var lone = new LoneCore(ClusterConfiguration.Empty, default);
+        lone.Receive(new PreVoteRequest(N(2), N(1), T(2), I(9), T(1)));
+        lone.Receive(new VoteRequest(N(2), N(1), T(2), I(9), T(1), false));
+        lone.PersistState();
+        var answers = lone.Take();
+        Assert.That(answers.OfType<PreVoteResponse>().Single().Granted, Is.False);
+        Assert.That(answers.OfType<VoteResponse>().Single().Granted, Is.False);
+    }
+
+    [Test]
     public void A_change_of_two_members_of_none_or_without_a_voter_left_is_refused()
     {
         var lone = LeaderWithTerm(3);

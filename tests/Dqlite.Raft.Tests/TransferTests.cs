@@ -52,7 +52,7 @@ public sealed class TransferTests
             }
         }
 
-        Assert.That(simulation.RunUntil(() => target.Core.IsTermCommitted, 100_000_000), Is.True);
+        Assert.That(simulation.RunUntil(() => target.Core.IsTermCommitted, 450_000_000), Is.True);
     }
 
     [Test]
