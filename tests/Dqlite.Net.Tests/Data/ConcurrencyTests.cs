@@ -35,18 +35,21 @@ internal sealed class ConcurrencyTests : DataFixture
     {
         ThreadPool.GetMinThreads(out var minWorkers, out var minIo);
         ThreadPool.GetMaxThreads(out var maxWorkers, out var maxIo);
-        using var release = new ManualResetEventSlim();
-        var blocked = new CountdownEvent(4);
+        // Not disposed: a thread of the pool may still be on its way to them.
+        var release = new ManualResetEventSlim();
+        var blocked = new ManualResetEventSlim();
         try
         {
             ThreadPool.SetMinThreads(2, minIo);
             Assert.That(ThreadPool.SetMaxThreads(4, maxIo), Is.True);
-            for (var i = 0; i < 4; i++)
+
+            // More than there are threads: what is queued later stays behind them until they are released.
+            for (var i = 0; i < 64; i++)
             {
                 ThreadPool.UnsafeQueueUserWorkItem(
                     _ =>
                     {
-                        blocked.Signal();
+                        blocked.Set();
                         release.Wait();
                     },
                     null);

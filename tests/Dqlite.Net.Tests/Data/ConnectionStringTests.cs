@@ -26,8 +26,8 @@ internal sealed class ConnectionStringTests : DataFixture
         });
     }
 
-    [TestCase("Data Source=app;Cache=Shared", "Cache")]
-    [TestCase("Server=x", "Server")]
+    [TestCase("Data Source=app;Cache=Shared", "cache")]
+    [TestCase("Server=x", "server")]
     [TestCase("Consistency=Sometimes", "Sometimes")]
     [TestCase("Pooling=maybe", "maybe")]
     [TestCase("Default Timeout=-1", "-1")]

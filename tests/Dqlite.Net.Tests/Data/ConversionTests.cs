@@ -84,7 +84,6 @@ internal sealed class ConversionTests : DataFixture
             Compare(sql, "sbyte", reader => reader.GetFieldValue<sbyte>(0));
             Compare(sql, "ushort", reader => reader.GetFieldValue<ushort>(0));
             Compare(sql, "DayOfWeek", reader => reader.GetFieldValue<DayOfWeek>(0));
-            Compare(sql, "DayOfWeek?", reader => reader.GetFieldValue<DayOfWeek?>(0));
             Compare(sql, "DateTimeOffset", reader => reader.GetFieldValue<DateTimeOffset>(0));
             Compare(sql, "DateOnly", reader => reader.GetFieldValue<DateOnly>(0));
             Compare(sql, "TimeOnly", reader => reader.GetFieldValue<TimeOnly>(0));
@@ -125,6 +124,16 @@ internal sealed class ConversionTests : DataFixture
         {
             Assert.That(Dqlite.Net.Data.SqliteNumber.ToText(value), Is.EqualTo(Scalar("SELECT CAST($v AS TEXT)", ("$v", value))));
         }
+    }
+
+    [Test]
+    public void A_nullable_enum_is_read_from_its_number()
+    {
+        // Microsoft.Data.Sqlite throws InvalidCastException.
+        using var reader = Command(Connection, "SELECT 5, NULL").ExecuteReader();
+        Assert.That(reader.Read(), Is.True);
+        Assert.That(reader.GetFieldValue<DayOfWeek?>(0), Is.EqualTo(DayOfWeek.Friday));
+        Assert.That(() => reader.GetFieldValue<DayOfWeek?>(1), Throws.InvalidOperationException);
     }
 
     [Test]

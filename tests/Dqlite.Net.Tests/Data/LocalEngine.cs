@@ -73,7 +73,17 @@ internal sealed class LocalEngine : IDatabaseEngine, IPageDatabaseEvents, IDispo
     /// <summary>Drafts are proposed, and then wait.</summary>
     public void HoldCommits() => Change(() => _holdsCommits = true);
 
-    public void ReleaseCommits() => Change(() => _holdsCommits = false);
+    /// <summary>Lets commits go on.</summary>
+    /// <param name="dropping">Those that wait are dropped: leadership was lost, and is won again at once.</param>
+    public void ReleaseCommits(bool dropping = false) => Change(() =>
+    {
+        _holdsCommits = false;
+        if (dropping)
+        {
+            FenceLocked();
+            LeadLocked();
+        }
+    });
 
     /// <summary>Drafts are not even proposed: they have no commit id.</summary>
     public void HoldProposals() => Change(() => _holdsProposals = true);
@@ -109,6 +119,7 @@ internal sealed class LocalEngine : IDatabaseEngine, IPageDatabaseEvents, IDispo
         lock (_gate)
         {
             CanWrite = false;
+            Turn();
             foreach (var (lsn, source) in _commitWaiters)
             {
                 source.TrySetException(new DqliteUnknownOutcomeException(null, IdOf(lsn)));
