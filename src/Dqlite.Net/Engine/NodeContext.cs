@@ -278,6 +278,14 @@ internal sealed class NodeContext : INodeServices
     private IReadOnlyList<LogEntry> ReadStore(LogIndex first, LogIndex last) =>
         Store.Read(first, last, long.MaxValue) ?? throw new RaftInvariantException($"The log does not hold the entries {first} to {last} that the core thinks it has.");
 
+    /// <summary>The node has ended: whoever looks sees no leader.</summary>
+    public void PublishStopped()
+    {
+        _leaderAddress = null;
+        _status = _status with { Role = RaftRole.Follower, Leader = NodeId.None, LeaderAddress = null, CanWrite = false };
+        StatusChanged?.Invoke(_status);
+    }
+
     private CommitOutcome Outcome(LogIndex index, Term term)
     {
         if (index > Applier.LastApplied)

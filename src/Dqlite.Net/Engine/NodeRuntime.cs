@@ -39,7 +39,17 @@ internal sealed class NodeRuntime
     /// <summary>Opens the databases and starts the threads.</summary>
     public void Start()
     {
-        _node.Databases.Load();
+        try
+        {
+            _node.Databases.Load();
+        }
+        catch
+        {
+            _abrupt = _stopping = true;
+            EndAndReport();
+            throw;
+        }
+
         var committed = _node.Databases.All.Select(database => database.DoneIndex).Append(_node.Core.CommitIndex.Value).Max();
         _node.Applier.CommitIndex = new LogIndex(Math.Max(_node.Core.CommitIndex.Value, Math.Min(committed, _node.Core.LastIndex.Value)));
         _node.LogWriter.Start();
@@ -95,6 +105,11 @@ internal sealed class NodeRuntime
             Fail(exception);
         }
 
+        EndAndReport();
+    }
+
+    private void EndAndReport()
+    {
         try
         {
             End();
@@ -138,6 +153,7 @@ internal sealed class NodeRuntime
         _node.Databases.Close();
         _node.Transport?.Dispose();
         _node.LogWriter.Dispose();
+        _node.PublishStopped();
         _node.Log.Stopped(_node.Core.Id.Value);
     }
 
