@@ -8,7 +8,7 @@
 
 #include "harness.h"
 
-#define RUN_NS 3000000000ll
+#define RUN_SECONDS 3 /* $DQ_STRESS_SECONDS for a longer hunt */
 #define ACCOUNTS 20
 #define WRITERS 4 /* half library handles, half plain */
 #define READERS 3
@@ -282,7 +282,8 @@ TEST(Stress_writers_readers_fences_checkpoints_and_a_follower) {
     pthread_create(&checkpoints[i].thread, NULL, checkpoint_main, &checkpoints[i]);
   }
   pthread_create(&raft, NULL, raft_main, NULL);
-  usleep(RUN_NS / 1000);
+  const char *longer = getenv("DQ_STRESS_SECONDS");
+  sleep(longer ? (unsigned)atoi(longer) : RUN_SECONDS);
   atomic_store(&w.stop_writers, 1);
   for (int i = 0; i < WRITERS; i++) pthread_join(writers[i].thread, NULL);
   atomic_store(&w.stop_raft, 1);
