@@ -314,8 +314,9 @@ DQ_EXPORT void dq_snapshot_close(dq_snapshot *);
 /* ------------------------------------------------------------------------
 ** 5. The writer slot, for the library's own handles. A ticket is any nonzero
 ** number that the caller keeps unique per database.
-** request: SQLITE_OK granted now; SQLITE_BUSY queued, on_slot decides later;
-** DQ_NOT_LEADER when drafting is closed. cancel: 1 when it was still queued,
+** request: SQLITE_OK granted now; SQLITE_BUSY queued, on_slot decides (perhaps
+** before request has returned, from another thread or this one); DQ_NOT_LEADER
+** when drafting is closed. A fence and dq_db_close decide every queued ticket. cancel: 1 when it was still queued,
 ** 0 when it was granted before (the caller then releases). release: idempotent.
 */
 DQ_EXPORT int dq_slot_request(dq_db *, uint64_t ticket);
@@ -339,8 +340,9 @@ typedef struct dq_handle_state {
   uint64_t draft_term;
   uint32_t in_read, in_write;
   int32_t dead;            /* 0, or the code that the handle answers for good */
-  int32_t revoked;         /* 0, or the code that the running transaction gets */
-  int32_t last_error;      /* last DQ_* code returned to SQLite since dq_handle_arm */
+  int32_t revoked;         /* 0, or the code that the running (or just ended) transaction gets */
+  int32_t last_error;      /* last code returned to SQLite since dq_handle_arm; also of a transaction that was
+                           ** revoked and ended without another call */
   uint32_t holds_slot;
 } dq_handle_state;
 

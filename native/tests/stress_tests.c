@@ -210,7 +210,7 @@ static void *checkpoint_main(void *arg) {
 
 static void start_node(node *n, const char *name) {
   node_prepare(n, name, 1024, 0);
-  n->config.max_version_bytes = 256 << 10;
+  n->config.max_version_bytes = 24 << 10; /* little: readers do get revoked */
   n->config.max_undecided_bytes = 1 << 20;
   n->config.slot_hold_ns = 200000000;
   n->config.slot_timeout_ns = 2000000000;
