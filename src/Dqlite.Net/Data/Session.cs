@@ -351,7 +351,8 @@ internal sealed partial class Session(IDatabaseEngine engine, DatabaseHandle han
         }
         catch (ShimException e)
         {
-            throw Errors.FromCode(e.ResultCode, engine.LeaderAddress);
+            // Busy: the slot was granted, and lost before it was used, since leadership went and came back.
+            throw Errors.FromCode(e.ResultCode == ShimResult.Busy ? ShimResult.NotLeader : e.ResultCode, engine.LeaderAddress);
         }
     }
 

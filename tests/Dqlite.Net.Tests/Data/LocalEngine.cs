@@ -30,6 +30,7 @@ internal sealed class LocalEngine : IDatabaseEngine, IPageDatabaseEvents, IDispo
     private bool _work;
     private bool _disposed;
     private bool _pagesOpen = true;
+    private bool _losesNextSlot;
     private int _failing;
 
     public LocalEngine(TimeSpan? slotHold = null)
@@ -106,6 +107,9 @@ internal sealed class LocalEngine : IDatabaseEngine, IPageDatabaseEvents, IDispo
 
     /// <summary>The next n entries are dropped: leadership is lost, and won again at once.</summary>
     public void FailNextCommits(int count = 1) => Change(() => _failing = count);
+
+    /// <summary>The next slot that is granted is lost before it is used.</summary>
+    public void LoseNextSlot() => _losesNextSlot = true;
 
     /// <summary>Leadership is lost: every draft above the committed state is gone.</summary>
     public void Fence() => Change(FenceLocked);
@@ -194,6 +198,16 @@ internal sealed class LocalEngine : IDatabaseEngine, IPageDatabaseEvents, IDispo
         }
 
         _holder = rc == ShimResult.Ok ? ticket : _holder;
+        if (_losesNextSlot)
+        {
+            _losesNextSlot = false;
+            Change(() =>
+            {
+                FenceLocked();
+                LeadLocked();
+            });
+        }
+
         return rc == ShimResult.Ok ? Task.CompletedTask : Task.FromException(NotLeader());
     }
 
@@ -431,15 +445,8 @@ internal sealed class LocalEngine : IDatabaseEngine, IPageDatabaseEvents, IDispo
 
     private CommitId? IdOf(ulong lsn)
     {
-        foreach (var (first, last, id) in _proposed)
-        {
-            if (lsn >= first && lsn <= last)
-            {
-                return id;
-            }
-        }
-
-        return null;
+        var entry = _proposed.FindLast(entry => lsn >= entry.First && lsn <= entry.Last);
+        return entry.Last == 0 ? null : entry.Id;
     }
 
     private bool IsDropped(ulong lsn) => _dropped.Exists(range => lsn >= range.First && lsn <= range.Last);

@@ -238,6 +238,13 @@ internal sealed class OutputGateTests : DataFixture
     }
 
     [Test]
+    public void A_slot_that_is_lost_before_it_is_used_is_asked_for_again()
+    {
+        Engine.LoseNextSlot();
+        Assert.That(Run("INSERT INTO t VALUES (1, 'a')"), Is.EqualTo(1));
+    }
+
+    [Test]
     public void A_write_on_a_node_that_does_not_lead_says_who_does()
     {
         Engine.LeaderAddress = "node2:9000";
