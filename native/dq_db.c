@@ -283,6 +283,14 @@ int dq_db_set_serving(dq_db *db, int rc) {
   return result;
 }
 
+int dq_db_set_drafting(dq_db *db, int rc) {
+  dq_lock(db);
+  db->drafting_rc = rc;
+  int result = db->poisoned ? DQ_POISONED : SQLITE_OK;
+  dq_unlock(db);
+  return result;
+}
+
 void dq_db_set_lease(dq_db *db, int64_t deadline_ns) {
   dq_lock(db);
   db->lease = db->term ? deadline_ns : 0; /* a late renewal must not outlive a fence */

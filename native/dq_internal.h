@@ -200,7 +200,7 @@ struct dq_db {
   atomic_uint refs; /* registry, handles, batches, snapshots */
 
   pthread_mutex_t lock; /* guards all below */
-  int closed, poisoned, recovering, serving_rc;
+  int closed, poisoned, recovering, serving_rc, drafting_rc;
   int silent; /* closed, and the last callbacks were made */
   dq_gen *gen;
   dq_gen *dead_gens; /* freed by dq_unlock */

@@ -119,6 +119,7 @@ static int64_t check_hold_time(dq_db *db, int64_t now) {
 int dq_slot_acquire(dq_handle *h, int64_t deadline_ns) {
   dq_db *db = h->db;
   if (!db->term) return DQ_NOT_LEADER;
+  if (db->drafting_rc) return db->drafting_rc;
   if (may_barge(db)) {
     hold(db, 0, h);
     return SQLITE_OK;
@@ -161,6 +162,7 @@ int dq_slot_request(dq_db *db, uint64_t ticket) {
   dq_lock(db);
   if (db->poisoned) rc = DQ_POISONED;
   else if (!db->term) rc = DQ_NOT_LEADER;
+  else if (db->drafting_rc) rc = db->drafting_rc;
   else if (may_barge(db)) {
     hold(db, ticket, NULL);
     rc = SQLITE_OK;

@@ -236,6 +236,9 @@ DQ_EXPORT int dq_db_get_state(dq_db *, dq_db_state *out);
 
 /* While rc != 0 every read lock answers rc (a node that replays, or stopped). */
 DQ_EXPORT int dq_db_set_serving(dq_db *, int rc);
+/* While rc != 0 nobody gets the slot: requests and blocking handles answer rc
+** (SQLITE_FULL: the log has no room). Who has it may still draft; waiters wait. */
+DQ_EXPORT int dq_db_set_drafting(dq_db *, int rc);
 /* Ends `recovering`: recomputes the database checksum from store and sums and
 ** compares: SQLITE_CORRUPT when different. expected 0: not compared. */
 DQ_EXPORT int dq_db_recovered(dq_db *, uint64_t expected_checksum);

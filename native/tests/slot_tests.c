@@ -44,6 +44,31 @@ TEST(Tickets_are_granted_in_order_and_may_be_cancelled) {
   node_stop(&n);
 }
 
+TEST(A_full_log_refuses_the_slot_and_lets_its_holder_finish) {
+  node n;
+  conn a, b, plain;
+  start(&n, 0);
+  conn_open(&a, &n, 1);
+  conn_open(&b, &n, 1);
+  conn_open(&plain, &n, 0);
+  OK(arm(&a));
+  OK(run(&a, "BEGIN IMMEDIATE; INSERT INTO t VALUES(1)"));
+  OK(dq_db_set_drafting(n.db, SQLITE_FULL));
+  EQ(SQLITE_FULL, dq_slot_request(n.db, 77));
+  EQ(SQLITE_FULL, run(&plain, "INSERT INTO t VALUES(2)"));
+  OK(run(&a, "COMMIT"));
+  EQ(1, node_state(&n).queued_drafts);
+  replicate_all(&n, NULL);
+  OK(dq_db_set_drafting(n.db, SQLITE_OK));
+  OK(write_own(&b, "INSERT INTO t VALUES(3)"));
+  replicate_all(&n, NULL);
+  EQ(2, value(&plain, "SELECT count(*) FROM t"));
+  conn_close(&a);
+  conn_close(&b);
+  conn_close(&plain);
+  node_stop(&n);
+}
+
 TEST(A_revoked_transaction_can_no_longer_draft) {
   node n;
   conn a, b;

@@ -116,6 +116,10 @@ public sealed class PageDatabase : IDisposable
     /// <param name="resultCode"><see cref="ShimResult.Ok"/>: reads are served.</param>
     public void SetServing(int resultCode) => Check(NativeMethods.DatabaseSetServing(_handle, resultCode), "set serving");
 
+    /// <summary>Sets what whoever asks for the writer slot gets.</summary>
+    /// <param name="resultCode"><see cref="ShimResult.Ok"/>: the slot. 13 (SQLITE_FULL): the log has no room.</param>
+    public void SetDrafting(int resultCode) => Check(NativeMethods.DatabaseSetDrafting(_handle, resultCode), "set drafting");
+
     /// <summary>Ends the recovery after an unfinished checkpoint: the database checksum is computed anew.</summary>
     /// <param name="expectedChecksum">What it must be; 0: not compared.</param>
     /// <exception cref="ShimException">It differs.</exception>

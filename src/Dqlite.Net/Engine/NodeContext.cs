@@ -116,9 +116,6 @@ internal sealed class NodeContext : INodeServices
     /// <inheritdoc/>
     public long AppliedIndex => Volatile.Read(ref _appliedIndex);
 
-    /// <inheritdoc/>
-    public bool IsLogFull => LogWriter.IsFull;
-
     /// <summary>Any thread.</summary>
     public NodeStatus Status => _status;
 
@@ -197,8 +194,10 @@ internal sealed class NodeContext : INodeServices
     public void OnTick(long nowNs)
     {
         var holdNs = (long)Options.MaxWriteTransactionHold.TotalNanoseconds;
+        var isFull = LogWriter.IsFull;
         foreach (var database in Databases.All)
         {
+            database.SetLogFull(isFull);
             database.RevokeSlowWriter(nowNs, holdNs);
             database.ThrowIfBroken();
         }

@@ -29,6 +29,7 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     private long _lastIndex;
     private Exception? _stopped;
     private volatile bool _mustPropose;
+    private bool _isLogFull;
 
     private ReplicatedDatabase(INodeServices node, DatabaseFiles files, DatabaseMetaFile metaFile)
     {
@@ -298,6 +299,16 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
         }
     }
 
+    /// <summary>Loop: while the log has no room nobody gets the right to write; whoever has it may finish.</summary>
+    public void SetLogFull(bool isFull)
+    {
+        if (isFull != _isLogFull)
+        {
+            _isLogFull = isFull;
+            Pages.SetDrafting(isFull ? SQLitePCL.raw.SQLITE_FULL : ShimResult.Ok);
+        }
+    }
+
     /// <summary>Loop: a callback that threw, or a page store that poisoned itself, stops the node.</summary>
     public void ThrowIfBroken()
     {
@@ -320,11 +331,6 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
         if (_stopped is not null)
         {
             return Task.FromException(_stopped);
-        }
-
-        if (_node.IsLogFull)
-        {
-            return Task.FromException(DqliteErrors.DiskFull());
         }
 
         var waiter = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -460,5 +466,7 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     }
 
     private DqliteException SlotError(int code) =>
-        code == ShimResult.NotLeader ? DqliteErrors.NotLeader(LeaderAddress) : DqliteErrors.Transient(code, ShimResult.Describe(code), LeaderAddress);
+        code == ShimResult.NotLeader ? DqliteErrors.NotLeader(LeaderAddress)
+        : code == SQLitePCL.raw.SQLITE_FULL ? DqliteErrors.DiskFull()
+        : DqliteErrors.Transient(code, ShimResult.Describe(code), LeaderAddress);
 }

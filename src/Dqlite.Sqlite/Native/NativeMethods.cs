@@ -99,6 +99,9 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library, EntryPoint = "dq_db_set_serving")]
     internal static partial int DatabaseSetServing(DatabaseHandle database, int resultCode);
 
+    [LibraryImport(Library, EntryPoint = "dq_db_set_drafting")]
+    internal static partial int DatabaseSetDrafting(DatabaseHandle database, int resultCode);
+
     [LibraryImport(Library, EntryPoint = "dq_db_recovered")]
     internal static partial int DatabaseRecovered(DatabaseHandle database, ulong expectedChecksum);
 
