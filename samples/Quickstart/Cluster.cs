@@ -1,17 +1,20 @@
+using System.Diagnostics;
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using Dqlite.Net;
 
 namespace Quickstart;
 
-/// <summary>The nodes of one run, in this process.</summary>
+/// <summary>The nodes of one run, in this process: node N has the directory N.</summary>
 internal sealed class Cluster : IAsyncDisposable
 {
+    private static readonly TimeSpan LeaderPatience = TimeSpan.FromSeconds(60);
+
     private readonly ConsoleLog? _log;
     private readonly string _directory;
     private readonly string[] _addresses;
     private readonly DqliteNode?[] _nodes;
-    private volatile DqliteDataSource? _leader;
 
     private Cluster(string directory, int count, ConsoleLog? log)
     {
@@ -22,60 +25,66 @@ internal sealed class Cluster : IAsyncDisposable
     }
 
     /// <summary>The nodes that run.</summary>
-    public IReadOnlyList<DqliteNode> Running => _nodes.Where(node => node is not null).Select(node => node!).ToArray();
+    public IReadOnlyList<DqliteNode> Running => _nodes.OfType<DqliteNode>().ToArray();
 
+    /// <summary>Starts a new cluster, or the one that a directory holds already.</summary>
     public static async Task<Cluster> StartAsync(string directory, int count, ConsoleLog? log)
     {
-        var cluster = new Cluster(directory, count, log);
-        for (var i = 0; i < count; i++)
+        var known = Enumerable.Range(1, 99).Where(node => IsKnown(DirectoryOf(directory, node))).ToArray();
+        if (known.Length > 0 && !known.SequenceEqual(Enumerable.Range(1, count)))
         {
-            await cluster.StartNodeAsync(i);
+            throw new ArgumentException($"{directory} holds node {string.Join(", ", known)} of an earlier run: start it with --nodes {known.Length}, or choose an empty directory.");
         }
 
-        return cluster;
+        var cluster = new Cluster(directory, count, log);
+        try
+        {
+            for (var i = 0; i < count; i++)
+            {
+                await cluster.StartNodeAsync(i);
+            }
+
+            return cluster;
+        }
+        catch
+        {
+            await cluster.DisposeAsync();
+            throw;
+        }
     }
 
     /// <summary>Starts (again) the node at a position.</summary>
     public async Task StartNodeAsync(int position)
     {
-        var directory = Path.Combine(_directory, (position + 1).ToString(System.Globalization.CultureInfo.InvariantCulture));
-        var isKnown = File.Exists(Path.Combine(directory, "log.base"));
-        _nodes[position] = await DqliteNode.StartAsync(new DqliteNodeOptions
+        var directory = DirectoryOf(_directory, position + 1);
+        var isKnown = IsKnown(directory);
+        Volatile.Write(ref _nodes[position], await DqliteNode.StartAsync(new DqliteNodeOptions
         {
             DataDirectory = directory,
             LoggerFactory = _log,
             Address = isKnown ? "" : _addresses[position],
             Members = isKnown ? [] : _addresses,
-        });
+        }));
     }
 
-    /// <summary>The database at the current leader; waits for one.</summary>
-    public async Task<DqliteDataSource> LeaderAsync()
+    /// <summary>The node that leads now, and its position; waits for one.</summary>
+    public async Task<(DqliteNode Node, int Position)> LeaderAsync()
     {
-        while (true)
-        {
-            var leader = Running.FirstOrDefault(node => node.IsLeader);
-            if (leader is not null)
-            {
-                var known = _leader;
-                return known is not null && ReferenceEquals(_leaderNode, leader) ? known : await RememberAsync(leader);
-            }
-
-            await Task.Delay(1);
-        }
-    }
-
-    /// <summary>The node that leads now, and its position.</summary>
-    public async Task<(DqliteNode Node, int Position)> LeaderNodeAsync()
-    {
+        var began = Stopwatch.GetTimestamp();
         while (true)
         {
             for (var i = 0; i < _nodes.Length; i++)
             {
-                if (_nodes[i] is { IsLeader: true } node)
+                if (Volatile.Read(ref _nodes[i]) is { IsLeader: true } node)
                 {
                     return (node, i);
                 }
+            }
+
+            if (Stopwatch.GetElapsedTime(began) > LeaderPatience)
+            {
+                var failure = Running.Select(node => node.Failure?.Message).FirstOrDefault(message => message is not null);
+                throw new TimeoutException($"no node leads since {LeaderPatience.TotalSeconds:0} seconds{(failure is null ? "" : $"; one stopped: {failure}")}");
             }
 
             await Task.Delay(1);
@@ -86,7 +95,7 @@ internal sealed class Cluster : IAsyncDisposable
     public async Task KillAsync(int position)
     {
         var node = _nodes[position]!;
-        _nodes[position] = null;
+        Volatile.Write(ref _nodes[position], null);
         await node.AbortAsync();
     }
 
@@ -98,15 +107,9 @@ internal sealed class Cluster : IAsyncDisposable
         }
     }
 
-    private DqliteNode? _leaderNode;
+    private static string DirectoryOf(string directory, int node) => Path.Combine(directory, node.ToString(CultureInfo.InvariantCulture));
 
-    private async Task<DqliteDataSource> RememberAsync(DqliteNode leader)
-    {
-        var source = await leader.OpenDatabaseAsync(Facts.Database);
-        _leaderNode = leader;
-        _leader = source;
-        return source;
-    }
+    private static bool IsKnown(string directory) => File.Exists(Path.Combine(directory, "log.base"));
 
     private static string[] FreeAddresses(int count)
     {

@@ -65,20 +65,37 @@ internal static class Facts
     private static async Task AgreeAsync(IReadOnlyList<DqliteNode> nodes)
     {
         using var timeout = new CancellationTokenSource(AgreementTimeout);
-        while (true)
+        var indexes = new long[nodes.Count];
+        var problem = "";
+        try
         {
-            var indexes = new List<long>();
-            foreach (var node in nodes)
+            while (true)
             {
-                // A linearizable look: this node has applied everything that was committed before it.
-                var databases = await node.ListDatabasesAsync(timeout.Token);
-                indexes.Add(databases.FirstOrDefault(database => database.Name == Database)?.AppliedIndex ?? 0);
-            }
+                try
+                {
+                    for (var i = 0; i < nodes.Count; i++)
+                    {
+                        // A linearizable look: this node has applied everything that was committed before it.
+                        var databases = await nodes[i].ListDatabasesAsync(timeout.Token);
+                        indexes[i] = databases.FirstOrDefault(database => database.Name == Database)?.AppliedIndex ?? 0;
+                    }
 
-            if (indexes.Distinct().Count() == 1)
-            {
-                return;
+                    if (indexes.Distinct().Count() == 1)
+                    {
+                        return;
+                    }
+                }
+                catch (DqliteException exception) when (exception.IsTransient && !timeout.IsCancellationRequested && nodes.All(node => node.Failure is null))
+                {
+                    problem = "; " + exception.Message;
+                }
+
+                await Task.Delay(10, timeout.Token);
             }
+        }
+        catch (OperationCanceledException)
+        {
+            throw new TimeoutException($"the nodes do not agree after {AgreementTimeout.TotalSeconds:0} seconds, they are at index {string.Join(", ", indexes)}{problem}");
         }
     }
 

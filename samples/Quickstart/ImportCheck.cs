@@ -5,22 +5,18 @@ using SQLitePCL;
 namespace Quickstart;
 
 /// <summary>Replicates an existing file and compares every table on every node with the original.</summary>
-internal sealed class ImportCheck(string file, IReadOnlyDictionary<string, string> expected)
+internal sealed class ImportCheck(string file, string database, IReadOnlyDictionary<string, string> expected)
 {
-    private const string Database = "imported";
-
+    /// <summary>Imports a file under a name that is free: a second run on the same directory imports again.</summary>
     public static async Task<ImportCheck> ImportAsync(Cluster cluster, string file)
     {
-        if (!File.Exists(file))
-        {
-            throw new ArgumentException($"--import: '{file}' does not exist.");
-        }
-
         var path = Path.GetFullPath(file);
         var expected = Digest(path);
-        var (leader, _) = await cluster.LeaderNodeAsync();
-        await leader.ImportAsync(Database, path);
-        return new ImportCheck(file, expected);
+        var (leader, _) = await cluster.LeaderAsync();
+        var taken = (await leader.ListDatabasesAsync()).Select(known => known.Name).ToHashSet(StringComparer.Ordinal);
+        var name = Enumerable.Range(1, int.MaxValue).Select(number => $"imported-{number}").First(candidate => !taken.Contains(candidate));
+        await leader.ImportAsync(name, path);
+        return new ImportCheck(file, name, expected);
     }
 
     /// <summary>What differs, or null.</summary>
@@ -28,7 +24,7 @@ internal sealed class ImportCheck(string file, IReadOnlyDictionary<string, strin
     {
         foreach (var node in cluster.Running)
         {
-            var source = await node.OpenDatabaseAsync(Database, new DqliteDatabaseOptions { CreateIfMissing = false });
+            var source = await node.OpenDatabaseAsync(database, new DqliteDatabaseOptions { CreateIfMissing = false });
             await using (var connection = await source.OpenConnectionAsync())
             {
                 // A linearizable read first: this node has caught up.
@@ -112,7 +108,7 @@ internal sealed class ImportCheck(string file, IReadOnlyDictionary<string, strin
                 count++;
             }
 
-            return code == raw.SQLITE_DONE ? $"{count}:{Convert.ToHexString(sum)}" : throw new InvalidDataException($"Reading failed: {raw.sqlite3_errmsg(connection).utf8_to_string()}");
+            return code == raw.SQLITE_DONE ? $"{count}:{Convert.ToHexString(sum)}" : throw new InvalidDataException($"SQLite cannot read the file: {raw.sqlite3_errmsg(connection).utf8_to_string()}");
         }
     }
 
@@ -120,7 +116,7 @@ internal sealed class ImportCheck(string file, IReadOnlyDictionary<string, strin
     {
         if (code != raw.SQLITE_OK)
         {
-            throw new InvalidDataException(raw.sqlite3_errmsg(connection).utf8_to_string());
+            throw new InvalidDataException($"SQLite cannot read the file: {raw.sqlite3_errmsg(connection).utf8_to_string()}");
         }
     }
 }

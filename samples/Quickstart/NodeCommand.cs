@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Runtime.InteropServices;
 using Dqlite.Net;
 
@@ -12,156 +11,123 @@ internal static class NodeCommand
         var members = arguments.Get("members").Split(',');
         var id = arguments.Number("id", 0, 1, 99);
         var address = arguments.Get("address");
-        if (id > members.Length || members[id - 1] != address)
+        if (id < 1 || id > members.Length || members[id - 1] != address)
         {
             throw new ArgumentException($"--id {id} and --address {address} do not fit: the address must be number {id} of --members.");
         }
 
+        var ledger = arguments.Has("write") ? arguments.Get("ledger") : null;
         using var stop = new CancellationTokenSource();
-        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, context =>
+        using var terminate = StopOn(PosixSignal.SIGTERM, stop);
+        using var interrupt = StopOn(PosixSignal.SIGINT, stop);
+        await using var node = await DqliteNode.StartAsync(new DqliteNodeOptions
         {
-            context.Cancel = true;
-            stop.Cancel();
+            DataDirectory = arguments.Get("data"),
+            Address = address,
+            Members = members,
+            LoggerFactory = arguments.Has("log") ? new ConsoleLog() : null,
         });
+        new LeaderPrinter(node).Start();
+        WatchInput(stop);
+        var writing = ledger is null ? Task.Delay(Timeout.Infinite, stop.Token) : new LedgerWriter(node, id, ledger).RunAsync(stop.Token);
+        await Task.WhenAny(writing, FailureAsync(node, stop.Token));
+        await stop.CancelAsync();
         try
         {
-            await using var node = await DqliteNode.StartAsync(new DqliteNodeOptions { DataDirectory = arguments.Get("data"), Address = address, Members = members, LoggerFactory = arguments.Has("log") ? new ConsoleLog() : null });
-            var lastLeader = 0L;
-            node.LeaderChanged += (_, leader) =>
-            {
-                if (leader is not null && leader.Id != lastLeader)
-                {
-                    lastLeader = leader.Id;
-                    Say($"leader: {leader.Id}");
-                }
-            };
-            Say("ready");
-            if (node.Leader is { } known && lastLeader == 0)
-            {
-                lastLeader = known.Id;
-                Say($"leader: {known.Id}");
-            }
-
-            var writing = arguments.Has("write") ? new LedgerWriter(node, id, arguments.Get("ledger")).RunAsync(stop.Token) : Task.CompletedTask;
-            await Task.WhenAny(EndOfInputAsync(), UntilAsync(stop.Token), FailureAsync(node, stop.Token));
-            await stop.CancelAsync();
             await writing;
-            return node.Failure is null ? 0 : 1;
         }
-        catch (DqliteException exception)
+        catch (OperationCanceledException)
         {
-            Console.Error.WriteLine(exception.Message);
-            return 1;
-        }
-    }
-
-    private static void Say(string line)
-    {
-        Console.Out.WriteLine(line);
-        Console.Out.Flush();
-    }
-
-    private static async Task EndOfInputAsync()
-    {
-        using var input = Console.OpenStandardInput();
-        var buffer = new byte[256];
-        while (await input.ReadAsync(buffer) > 0)
-        {
-            // What comes in means nothing; only its end does.
-        }
-    }
-
-    private static async Task UntilAsync(CancellationToken cancellationToken) =>
-        await Task.Delay(Timeout.Infinite, cancellationToken).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
-
-    private static async Task FailureAsync(DqliteNode node, CancellationToken cancellationToken)
-    {
-        while (node.Failure is null && !cancellationToken.IsCancellationRequested)
-        {
-            await Task.Delay(100, CancellationToken.None);
+            // That is how it ends.
         }
 
         if (node.Failure is { } failure)
         {
-            Console.Error.WriteLine(failure.Message);
+            Console.Error.WriteLine(failure.Message.ReplaceLineEndings(" "));
+            return 1;
         }
+
+        return 0;
     }
-}
 
-/// <summary>Writes from eight writers while its node leads, and keeps a ledger of what was acknowledged.</summary>
-internal sealed class LedgerWriter(DqliteNode node, int id, string ledgerPath)
-{
-    private const int Writers = 8;
-    private long _sequence;
-
-    public async Task RunAsync(CancellationToken cancellationToken)
+    private static PosixSignalRegistration StopOn(PosixSignal signal, CancellationTokenSource stop) => PosixSignalRegistration.Create(signal, context =>
     {
-        await using var ledger = new FileStream(ledgerPath, FileMode.Append, FileAccess.Write, FileShare.Read, 1);
-        while (!cancellationToken.IsCancellationRequested)
+        context.Cancel = true;
+        stop.Cancel();
+    });
+
+    /// <summary>On a thread of its own: a read of standard input cannot be given up.</summary>
+    private static void WatchInput(CancellationTokenSource stop)
+    {
+        void Read()
         {
+            using var input = Console.OpenStandardInput();
+            var buffer = new byte[256];
+            while (input.Read(buffer) > 0)
+            {
+                // What comes in means nothing; only its end does.
+            }
+
             try
             {
-                if (!node.IsLeader)
+                stop.Cancel();
+            }
+            catch (ObjectDisposedException)
+            {
+                // The node is on its way out already.
+            }
+        }
+
+        new Thread(Read) { IsBackground = true, Name = "standard input" }.Start();
+    }
+
+    private static async Task FailureAsync(DqliteNode node, CancellationToken cancellationToken)
+    {
+        while (node.Failure is null)
+        {
+            await Task.Delay(100, cancellationToken);
+        }
+    }
+
+    /// <summary>Prints "ready", and the leader whenever it is another one than before.</summary>
+    private sealed class LeaderPrinter(DqliteNode node)
+    {
+        private readonly Lock _lock = new();
+        private DqliteLeader? _last;
+
+        public void Start()
+        {
+            lock (_lock)
+            {
+                node.LeaderChanged += (_, leader) => Show(leader);
+                Say("ready");
+                Show(node.Leader);
+            }
+        }
+
+        private void Show(DqliteLeader? leader)
+        {
+            lock (_lock)
+            {
+                // What was announced before the first look may come once more, late: an older term is no news.
+                if (leader is null || leader.Term < (_last?.Term ?? 0))
                 {
-                    await Task.Delay(5, cancellationToken);
-                    continue;
+                    return;
                 }
 
-                var source = await node.OpenDatabaseAsync(Facts.Database, null, cancellationToken);
-                await PrepareAsync(source, cancellationToken);
-                await Task.WhenAll(Enumerable.Range(0, Writers).Select(_ => WriteAsync(source, ledger, cancellationToken)));
-            }
-            catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
-            {
-                return;
-            }
-            catch (DqliteException exception) when (exception.IsTransient || node.Failure is not null)
-            {
-                // Somebody else leads now, or nobody: look again. A failed node ends the process elsewhere.
-                await Task.Delay(5, CancellationToken.None);
+                if (leader.Id != _last?.Id)
+                {
+                    Say($"leader: {leader.Id}");
+                }
+
+                _last = leader;
             }
         }
-    }
 
-    /// <summary>The sequence goes on after the highest tag that is stored.</summary>
-    private async Task PrepareAsync(DqliteDataSource source, CancellationToken cancellationToken)
-    {
-        await using var connection = await source.OpenConnectionAsync(cancellationToken);
-        await using var command = connection.CreateCommand();
-        command.CommandText = "CREATE TABLE IF NOT EXISTS rows(tag TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID";
-        await command.ExecuteNonQueryAsync(cancellationToken);
-        command.CommandText = "SELECT coalesce(max(CAST(substr(tag, length($prefix) + 1) AS INTEGER)), 0) FROM rows WHERE substr(tag, 1, length($prefix)) = $prefix";
-        command.Parameters.AddWithValue("$prefix", string.Create(CultureInfo.InvariantCulture, $"{id}-"));
-        var stored = Convert.ToInt64(await command.ExecuteScalarAsync(cancellationToken), CultureInfo.InvariantCulture);
-        _sequence = Math.Max(_sequence, stored);
-    }
-
-    private async Task WriteAsync(DqliteDataSource source, FileStream ledger, CancellationToken cancellationToken)
-    {
-        while (!cancellationToken.IsCancellationRequested && node.IsLeader)
+        private static void Say(string line)
         {
-            var tag = string.Create(CultureInfo.InvariantCulture, $"{id}-{Interlocked.Increment(ref _sequence)}");
-            try
-            {
-                await using var connection = await source.OpenConnectionAsync(cancellationToken);
-                await using var command = connection.CreateCommand();
-                command.CommandText = "INSERT INTO rows(tag, value) VALUES ($tag, $value)";
-                command.Parameters.AddWithValue("$tag", tag);
-                command.Parameters.AddWithValue("$value", "the value of row " + tag);
-                await command.ExecuteNonQueryAsync(CancellationToken.None);
-            }
-            catch (DqliteUnknownOutcomeException)
-            {
-                // It may or may not be there: it is not in the ledger, and its tag is not used again.
-                continue;
-            }
-
-            var line = System.Text.Encoding.ASCII.GetBytes(tag + "\n");
-            lock (ledger)
-            {
-                ledger.Write(line);
-                ledger.Flush();
-            }
+            Console.Out.WriteLine(line);
+            Console.Out.Flush();
         }
     }
 }
