@@ -18,7 +18,7 @@
 #define RUN_BYTES (256 * 1024)
 #define LOCKED_PAGES 512 /* pages looked at in one critical section */
 
-static void forget(dq_db *db) {
+void dq_checkpoint_forget(dq_db *db) {
   for (uint32_t i = 0; i < db->ckpt_count; i++) dq_image_unref(db->ckpt[i].image);
   dq_free(db->ckpt);
   db->ckpt = NULL;
@@ -192,7 +192,7 @@ static int begin(dq_db *db, uint64_t lsn, dq_reader *pin, dq_snap *spare) {
     return rc;
   }
   db->checkpointing = 1;
-  forget(db);
+  dq_checkpoint_forget(db);
   db->ckpt_gen = db->gen;
   db->ckpt_lsn = 0;
   dq_gen_ref(db->gen);
@@ -235,7 +235,7 @@ int dq_db_checkpoint(dq_db *db, uint64_t lsn, uint32_t *page_count, uint64_t *ch
     if (page_count) *page_count = count;
     if (checksum) *checksum = sum;
   } else {
-    forget(db);
+    dq_checkpoint_forget(db);
   }
   dq_gen_unref(db, db->ckpt_gen);
   db->checkpointing = 0;
@@ -268,7 +268,7 @@ int dq_db_checkpoint_done(dq_db *db, uint64_t lsn) {
     db->checkpoint_lsn = lsn;
     db->checkpoint_page_count = db->ckpt_page_count;
     db->ckpt_lsn = 0;
-    forget(db);
+    dq_checkpoint_forget(db);
   }
   dq_unlock(db);
   return rc;

@@ -26,7 +26,7 @@ void dq_unlock(dq_db *db) {
   dq_slot_waiter *decided = db->decided, *next;
   dq_gen *dead = db->dead_gens, *next_gen;
   int draft = db->draft_event;
-  int calls = (draft || decided) && !db->closed;
+  int calls = (draft || decided) && !db->silent;
   db->decided = NULL;
   db->dead_gens = NULL;
   db->draft_event = 0;
@@ -35,7 +35,7 @@ void dq_unlock(dq_db *db) {
   if (calls) {
     make_callbacks(db, draft, decided);
     pthread_mutex_lock(&db->lock);
-    if (--db->callbacks == 0 && db->closed) dq_sys.wake_all(dq_sys.ctx, &db->callbacks_done);
+    if (--db->callbacks == 0 && db->silent) dq_sys.wake_all(dq_sys.ctx, &db->callbacks_done);
     pthread_mutex_unlock(&db->lock);
   }
   for (; decided; decided = next) {
@@ -50,13 +50,13 @@ void dq_unlock(dq_db *db) {
 
 void dq_report_rot(dq_db *db, uint32_t page) {
   pthread_mutex_lock(&db->lock);
-  int call = !db->closed && db->config.on_rot;
+  int call = !db->silent && db->config.on_rot;
   if (call) db->callbacks++;
   pthread_mutex_unlock(&db->lock);
   if (!call) return;
   db->config.on_rot(db->config.ctx, page);
   pthread_mutex_lock(&db->lock);
-  if (--db->callbacks == 0 && db->closed) dq_sys.wake_all(dq_sys.ctx, &db->callbacks_done);
+  if (--db->callbacks == 0 && db->silent) dq_sys.wake_all(dq_sys.ctx, &db->callbacks_done);
   pthread_mutex_unlock(&db->lock);
 }
 
@@ -71,6 +71,7 @@ void dq_gen_unref(dq_db *db, dq_gen *gen) {
 void dq_db_ref(dq_db *db) { atomic_fetch_add(&db->refs, 1); }
 
 static void db_free(dq_db *db) {
+  dq_checkpoint_forget(db);
   if (db->gen) dq_gen_free(db->gen);
   dq_cond_destroy(&db->moved);
   dq_cond_destroy(&db->callbacks_done);
@@ -238,6 +239,9 @@ void dq_db_close(dq_db *db) {
       r->revoked = DQ_NOT_LEADER;
     }
   dq_sys.wake_all(dq_sys.ctx, &db->moved);
+  dq_unlock(db); /* tells the tickets that waited */
+  dq_lock(db);
+  db->silent = 1;
   while (db->callbacks) dq_sys.wait(dq_sys.ctx, &db->callbacks_done, &db->lock, INT64_MAX);
   dq_unlock(db);
   dq_db_unref(db);

@@ -308,6 +308,9 @@ int dq_handle_arm(dq_handle *h, uint64_t ticket) {
     h->slot_rc = 0;
   } else if (ticket) {
     rc = db->term ? SQLITE_BUSY : DQ_NOT_LEADER;
+  } else if (!h->in_write && h->ticket && dq_handle_holds_slot(h)) {
+    db->slot.handle = NULL; /* the ticket keeps the slot, this statement reads c */
+    h->ticket = 0;
   }
   dq_unlock(db);
   return rc;

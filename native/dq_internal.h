@@ -201,6 +201,7 @@ struct dq_db {
 
   pthread_mutex_t lock; /* guards all below */
   int closed, poisoned, recovering, serving_rc;
+  int silent; /* closed, and the last callbacks were made */
   dq_gen *gen;
   dq_gen *dead_gens; /* freed by dq_unlock */
   uint64_t c, d, last_lsn, term;
@@ -272,6 +273,9 @@ DQ_HIDDEN uint64_t dq_changes_checksum(const dq_db *, const dq_changes *, uint32
 DQ_HIDDEN void dq_decide_commit_waiters(dq_db *);
 DQ_HIDDEN void dq_fail_commit_waiters(dq_db *);
 DQ_HIDDEN void dq_drop_drafts(dq_db *);
+
+/* --- dq_checkpoint.c ---------------------------------------------------------- */
+DQ_HIDDEN void dq_checkpoint_forget(dq_db *); /* the list of a checkpoint that is not done */
 
 /* --- dq_slot.c --------------------------------------------------------------- */
 DQ_HIDDEN int dq_slot_acquire(struct dq_handle *, int64_t deadline_ns); /* blocking; lock held on entry and return */

@@ -126,6 +126,8 @@ int dq_db_reopen(dq_db *db, uint32_t page_count, uint64_t checksum) {
   if (rc == SQLITE_OK && (db->term || db->c != db->d || db->checkpointing)) rc = SQLITE_MISUSE;
   if (rc == SQLITE_OK) {
     gen->number = db->gen->number + 1;
+    db->ckpt_lsn = 0;
+    dq_checkpoint_forget(db);
     dq_gen_unref(db, db->gen);
     db->gen = gen;
     db->c = db->d = db->checkpoint_lsn = ++db->last_lsn;

@@ -61,11 +61,12 @@ static int denied(dq_handle *h, const pragma_rule *rule, const char *value) {
   }
 }
 
-/* args: [0] message out, [1] name, [2] value or NULL. NOTFOUND: SQLite goes on. */
+/* args: [0] message out, [1] name, [2] value or NULL. NOTFOUND: SQLite goes on.
+** OK: done; setting what the database has already must not become a write. */
 int dq_policy_pragma(dq_handle *h, char **args) {
   for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
     if (strcasecmp(args[1], rules[i].name) != 0) continue;
-    if (!denied(h, &rules[i], args[2])) return SQLITE_NOTFOUND;
+    if (!denied(h, &rules[i], args[2])) return args[2] && rules[i].rule >= SAME_PAGE_SIZE ? SQLITE_OK : SQLITE_NOTFOUND;
     args[0] = dq_sqlite.mprintf("%s", rules[i].text);
     return SQLITE_ERROR;
   }

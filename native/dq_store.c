@@ -387,10 +387,10 @@ static int load(dq_gen *gen, uint32_t page_count, int recovering) {
   int64_t pages = st.size / gen->page_size;
   if (pages > UINT32_MAX - 1) return SQLITE_CORRUPT;
   gen->file_pages = (uint32_t)pages;
-  if (gen->file_pages < page_count && !recovering) return SQLITE_CORRUPT;
   int64_t got = dq_file_read(gen->fd, head, sizeof head, 0);
   if (got < 0) return SQLITE_IOERR_READ;
   if (!recovering && (got != sizeof head || dq_page1_page_size(head) != gen->page_size)) return SQLITE_NOTADB;
+  if (gen->file_pages < page_count && !recovering) return SQLITE_CORRUPT;
   return load_sums(gen, page_count, recovering);
 }
 

@@ -44,7 +44,7 @@
 #define DQ_SLOT_REVOKED (10 | (45 << 8))     /* 11530 an open write transaction held the slot for too long */
 #define DQ_SPANS_DATABASES (10 | (46 << 8))  /* 11786 one transaction writes two replicated databases */
 #define DQ_POISONED (10 | (47 << 8))         /* 12042 internal failure: the database object is unusable */
-#define DQ_PAGE_ROT (10 | (33 << 8))         /* 8458 SQLITE_IOERR_CORRUPTFS: page checksum mismatch */
+#define DQ_PAGE_ROT (10 | (33 << 8))         /* 8458 SQLITE_IOERR_CORRUPTFS: page checksum mismatch; SQL gets SQLITE_CORRUPT for it, last_error keeps it */
 #define DQ_SLOT_TIMEOUT 773                  /* SQLITE_BUSY_TIMEOUT: a blocking handle waited in vain for the slot */
 #define DQ_UPGRADE_CONFLICT 517              /* SQLITE_BUSY_SNAPSHOT */
 
@@ -314,8 +314,9 @@ DQ_EXPORT void dq_snapshot_close(dq_snapshot *);
 /* ------------------------------------------------------------------------
 ** 5. The writer slot, for the library's own handles. A ticket is any nonzero
 ** number that the caller keeps unique per database.
-** request: SQLITE_OK granted now; SQLITE_BUSY queued, on_slot decides later;
-** DQ_NOT_LEADER when drafting is closed. cancel: 1 when it was still queued,
+** request: SQLITE_OK granted now; SQLITE_BUSY queued, on_slot decides (perhaps
+** before request has returned, from another thread or this one); DQ_NOT_LEADER
+** when drafting is closed. A fence and dq_db_close decide every queued ticket. cancel: 1 when it was still queued,
 ** 0 when it was granted before (the caller then releases). release: idempotent.
 */
 DQ_EXPORT int dq_slot_request(dq_db *, uint64_t ticket);
@@ -339,8 +340,9 @@ typedef struct dq_handle_state {
   uint64_t draft_term;
   uint32_t in_read, in_write;
   int32_t dead;            /* 0, or the code that the handle answers for good */
-  int32_t revoked;         /* 0, or the code that the running transaction gets */
-  int32_t last_error;      /* last DQ_* code returned to SQLite since dq_handle_arm */
+  int32_t revoked;         /* 0, or the code that the running (or just ended) transaction gets */
+  int32_t last_error;      /* last code returned to SQLite since dq_handle_arm; also of a transaction that was
+                           ** revoked and ended without another call */
   uint32_t holds_slot;
 } dq_handle_state;
 

@@ -10,7 +10,8 @@
 #include <unistd.h>
 
 lib sq;
-char last_log[512], last_error[512];
+char last_log[512];
+__thread char last_error[512];
 static char scratch_dir[128];
 
 /* ---- tests ------------------------------------------------------------------------- */
@@ -187,11 +188,17 @@ dq_db_state node_state(node *n) {
   return s;
 }
 
-static void copy_file(const char *from, const char *to) {
+static void copy_file(const char *from, const char *to) { /* holes stay holes */
   char buf[65536];
   int a = open(from, O_RDONLY), b = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0644);
-  ssize_t n;
-  while ((n = read(a, buf, sizeof buf)) > 0) CHECK(write(b, buf, (size_t)n) == n);
+  off_t at = 0, end = lseek(a, 0, SEEK_END);
+  CHECK(ftruncate(b, end) == 0);
+  while ((at = lseek(a, at, SEEK_DATA)) >= 0 && at < end) {
+    ssize_t n = pread(a, buf, sizeof buf, at);
+    if (n <= 0) break;
+    CHECK(pwrite(b, buf, (size_t)n, at) == n);
+    at += n;
+  }
   close(a);
   close(b);
 }
@@ -289,21 +296,21 @@ void conn_open_uri(conn *c, node *n, const char *parameters) {
   char uri[512];
   *c = (conn){.n = n};
   snprintf(uri, sizeof uri, "file:%s?vfs=dqlite%s", n->path, parameters);
-  finish_open(c, sq.open_v2(uri, &c->sql, 0x2 | 0x40, NULL));
+  finish_open(c, sq.open_v2(uri, &c->sql, 0x2 | 0x4 | 0x40, NULL));
 }
 
 void conn_close(conn *c) { OK(sq.close_v2(c->sql)); }
 
+/* The tests' stand-in for an await. A ticket that a fence decided against is no
+** longer queued: ask again. */
 int arm(conn *c) {
-  int rc = dq_slot_request(c->n->db, c->ticket);
-  while (rc == SQLITE_BUSY) { /* the tests' stand-in for an await */
-    if (dq_handle_arm(c->h, c->ticket) == SQLITE_OK) return SQLITE_OK;
-    if (node_state(c->n).term == 0) {
-      dq_slot_cancel(c->n->db, c->ticket);
-      return DQ_NOT_LEADER;
+  int rc;
+  while ((rc = dq_slot_request(c->n->db, c->ticket)) == SQLITE_BUSY) {
+    for (int i = 0; i < 100; i++) {
+      if (dq_handle_arm(c->h, c->ticket) == SQLITE_OK) return SQLITE_OK;
+      usleep(20);
     }
-    sched_yield();
-    rc = SQLITE_BUSY;
+    if (dq_slot_cancel(c->n->db, c->ticket) == 0 && dq_handle_arm(c->h, c->ticket) == SQLITE_OK) return SQLITE_OK;
   }
   return rc ? rc : dq_handle_arm(c->h, c->ticket);
 }

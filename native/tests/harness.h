@@ -38,7 +38,7 @@ typedef struct lib {
 } lib;
 extern lib sq;
 extern char last_log[512]; /* the last message of sqlite3_log */
-extern char last_error[512]; /* of exec() */
+extern __thread char last_error[512]; /* of run() */
 
 /* --- tests --------------------------------------------------------------------- */
 typedef void (*test_fn)(void);

@@ -115,6 +115,40 @@ TEST(Plain_commit_that_times_out_is_unknown_and_both_fates_are_consistent) {
   }
 }
 
+TEST(A_select_that_is_open_across_a_commit_that_survived_a_fence_is_revoked) {
+  node n;
+  conn own, plain;
+  background b;
+  dq_batch *batch;
+  sqlite3_stmt *s;
+  start(&n, &own);
+  OK(write_own(&own, "WITH RECURSIVE c(x) AS (SELECT 2 UNION ALL SELECT x+1 FROM c WHERE x < 100) INSERT INTO t SELECT x, hex(randomblob(500)) FROM c"));
+  replicate_all(&n, NULL);
+  conn_open(&plain, &n, 0);
+  OK(run(&plain, "PRAGMA cache_size=2"));
+  OK(sq.prepare_v2(plain.sql, "SELECT a, b FROM t", -1, &s, NULL));
+  EQ(SQLITE_ROW, sq.step(s));
+  background_start(&b, &plain, "UPDATE t SET b = b || 'x' WHERE a > 50");
+  wait_drafts(&n, 1);
+  OK(dq_db_poll(n.db, 1 << 20, &batch));
+  OK(dq_db_fence(n.db, batch->lsn_last));
+  uint8_t *images = malloc((size_t)batch->pages * 4096);
+  for (uint32_t i = 0; i < batch->pages; i++) memcpy(images + i * 4096, batch->images[i], 4096);
+  OK(dq_db_apply(n.db, batch->pages, batch->page_numbers, images, batch->page_count, batch->checksum, NULL));
+  OK(dq_db_resolve(n.db, batch->lsn_first, batch->lsn_last, 1));
+  OK(background_join(&b));
+  int rc = SQLITE_ROW;
+  while (rc == SQLITE_ROW) rc = sq.step(s);
+  EQ(DQ_LEADERSHIP_LOST, rc);
+  sq.finalize(s);
+  EQ(50, value(&plain, "SELECT count(*) FROM t WHERE b LIKE '%x'"));
+  CHECK(strcmp(text(&plain, "PRAGMA integrity_check"), "ok") == 0);
+  free(images);
+  dq_batch_free(batch);
+  conn_close(&plain), conn_close(&own);
+  node_stop(&n);
+}
+
 /* `sql` must not return before the draft that would change its answer is committed. */
 static int waits_for_the_draft(const char *draft, const char *sql, int fence) {
   node n;
@@ -166,6 +200,25 @@ TEST(Plain_statement_that_changes_no_row_waits_for_the_draft_it_read) {
 
 TEST(Plain_write_waits_for_a_draft_that_changes_the_schema) {
   OK(waits_for_the_draft("ALTER TABLE t ADD COLUMN c DEFAULT 5", "INSERT INTO t(a) VALUES(7)", 0));
+}
+
+TEST(Plain_write_does_not_even_draft_over_an_undecided_schema) {
+  node n;
+  conn own, plain;
+  background b;
+  start(&n, &own);
+  conn_open(&plain, &n, 0);
+  OK(write_own(&own, "ALTER TABLE t ADD COLUMN c DEFAULT 5"));
+  background_start(&b, &plain, "INSERT INTO t(a) VALUES(7)");
+  settle();
+  EQ(1, node_state(&n).queued_drafts);
+  OK(dq_db_fence(n.db, 0));
+  EQ(DQ_NOT_LEADER, background_join(&b));
+  node_lead(&n);
+  OK(write_own(&own, "SELECT 1") == DQ_LEADERSHIP_LOST ? 0 : 1); /* the library's handle saw the DDL */
+  EQ(-1001, value(&plain, "SELECT c FROM t")); /* no such column */
+  conn_close(&own), conn_close(&plain);
+  node_stop(&n);
 }
 
 TEST(Plain_reads_never_see_a_draft) {

@@ -7,13 +7,15 @@ namespace Quickstart;
 /// <summary>The nodes of one run, in this process.</summary>
 internal sealed class Cluster : IAsyncDisposable
 {
+    private readonly ConsoleLog? _log;
     private readonly string _directory;
     private readonly string[] _addresses;
     private readonly DqliteNode?[] _nodes;
     private volatile DqliteDataSource? _leader;
 
-    private Cluster(string directory, int count)
+    private Cluster(string directory, int count, ConsoleLog? log)
     {
+        _log = log;
         _directory = directory;
         _addresses = FreeAddresses(count);
         _nodes = new DqliteNode?[count];
@@ -22,9 +24,9 @@ internal sealed class Cluster : IAsyncDisposable
     /// <summary>The nodes that run.</summary>
     public IReadOnlyList<DqliteNode> Running => _nodes.Where(node => node is not null).Select(node => node!).ToArray();
 
-    public static async Task<Cluster> StartAsync(string directory, int count)
+    public static async Task<Cluster> StartAsync(string directory, int count, ConsoleLog? log)
     {
-        var cluster = new Cluster(directory, count);
+        var cluster = new Cluster(directory, count, log);
         for (var i = 0; i < count; i++)
         {
             await cluster.StartNodeAsync(i);
@@ -41,6 +43,7 @@ internal sealed class Cluster : IAsyncDisposable
         _nodes[position] = await DqliteNode.StartAsync(new DqliteNodeOptions
         {
             DataDirectory = directory,
+            LoggerFactory = _log,
             Address = isKnown ? "" : _addresses[position],
             Members = isKnown ? [] : _addresses,
         });

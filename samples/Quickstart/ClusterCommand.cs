@@ -26,7 +26,7 @@ internal static class ClusterCommand
         var directory = arguments.Find("data") ?? Path.Combine(Path.GetTempPath(), $"quickstart-{Guid.NewGuid():N}");
         try
         {
-            await using var cluster = await Cluster.StartAsync(directory, nodes);
+            await using var cluster = await Cluster.StartAsync(directory, nodes, arguments.Has("log") ? new ConsoleLog() : null);
             var imported = arguments.Find("import") is { } file ? await ImportCheck.ImportAsync(cluster, file) : null;
             var run = new WriterRun(cluster, rows, writers, kill);
             await run.RunAsync();

@@ -25,7 +25,7 @@ internal static class NodeCommand
         });
         try
         {
-            await using var node = await DqliteNode.StartAsync(new DqliteNodeOptions { DataDirectory = arguments.Get("data"), Address = address, Members = members });
+            await using var node = await DqliteNode.StartAsync(new DqliteNodeOptions { DataDirectory = arguments.Get("data"), Address = address, Members = members, LoggerFactory = arguments.Has("log") ? new ConsoleLog() : null });
             var lastLeader = 0L;
             node.LeaderChanged += (_, leader) =>
             {

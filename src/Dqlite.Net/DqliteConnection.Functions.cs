@@ -89,7 +89,11 @@ public sealed partial class DqliteConnection
             RegisterNow(session, register);
         }
 
-        _functions[(kind, name.ToUpperInvariant(), arity)] = register;
+        // What the initializer of the data source makes belongs to the handle.
+        if (!_initializes)
+        {
+            _functions[(kind, name.ToUpperInvariant(), arity)] = register;
+        }
     }
 
     private void RegisterFunctions()

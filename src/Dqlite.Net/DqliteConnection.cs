@@ -18,6 +18,7 @@ public sealed partial class DqliteConnection : DbConnection
     private ConnectionSettings _settings = new();
     private ConnectionState _state;
     private Session? _session;
+    private bool _initializes;
     private long _sessionIndex;
     private int? _defaultTimeout;
     private ReadConsistency? _consistency;
@@ -280,14 +281,17 @@ public sealed partial class DqliteConnection : DbConnection
             _state = ConnectionState.Open;
             if (isNew && _settings.HandleInitializer is { } initializer)
             {
+                _initializes = true;
                 initializer(this);
                 handle.KeepAsBaseline();
             }
 
+            _initializes = false;
             RegisterFunctions();
         }
         catch
         {
+            _initializes = false;
             _session = null;
             _state = ConnectionState.Closed;
             _dataSource.Pool.Return(handle, reuse: false);
@@ -297,7 +301,7 @@ public sealed partial class DqliteConnection : DbConnection
         OnStateChange(new StateChangeEventArgs(ConnectionState.Closed, ConnectionState.Open));
     }
 
-    private async ValueTask CloseAsync(bool async)
+    internal async ValueTask CloseAsync(bool async)
     {
         if (_session is not { } session)
         {

@@ -321,6 +321,10 @@ public sealed class DqliteNode : IAsyncDisposable
                 {
                     waiter.Completion.TrySetResult(leader);
                 }
+                else if (Failure is { } failure)
+                {
+                    waiter.Completion.TrySetException(DqliteErrors.Stopped(failure));
+                }
             }
 
             if (changed)

@@ -48,7 +48,7 @@ public sealed class DqliteTransaction : DbTransaction
     /// <summary>Rolls back. Does nothing when SQLite has rolled it back already.</summary>
     public override void Rollback() => RollbackNow();
 
-    /// <inheritdoc cref="Rollback"/>
+    /// <inheritdoc cref="Rollback()"/>
     /// <param name="cancellationToken">Not used: a rollback waits for nothing.</param>
     public override Task RollbackAsync(CancellationToken cancellationToken = default)
     {

@@ -9,10 +9,10 @@ namespace Dqlite.Net;
 public sealed class DqliteUnknownOutcomeException : DqliteException
 {
     /// <summary>Makes the error.</summary>
-    /// <param name="commitId">The commit, or null when it had no place in the log yet.</param>
     /// <param name="message">What happened; null for the usual text.</param>
+    /// <param name="commitId">The commit, or null when it had no place in the log yet.</param>
     /// <param name="innerException">The cause, such as the cancellation.</param>
-    public DqliteUnknownOutcomeException(CommitId? commitId, string? message = null, Exception? innerException = null)
+    public DqliteUnknownOutcomeException(string? message, CommitId? commitId, Exception? innerException = null)
         : base(message ?? Describe(commitId), ShimResult.OutcomeUnknown, isTransient: false, leaderAddress: null, innerException) =>
         CommitId = commitId;
 

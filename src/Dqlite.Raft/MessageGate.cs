@@ -4,13 +4,10 @@ namespace Dqlite.Raft;
 /// Holds messages back until the term and vote under which they were made are durable (R1). One state is pending per change; reports
 /// come in order and may skip those that were overwritten before they were written.
 /// </summary>
-internal sealed class MessageGate(HardState durable)
+internal sealed class MessageGate
 {
     private readonly Queue<HardState> _pending = new();
     private readonly List<RaftMessage> _withheld = [];
-
-    /// <summary>The last state known to be durable.</summary>
-    public HardState Durable { get; private set; } = durable;
 
     /// <summary>Whether the current state is durable, so that messages may leave.</summary>
     public bool IsOpen => _pending.Count == 0;
@@ -36,7 +33,6 @@ internal sealed class MessageGate(HardState durable)
         {
         }
 
-        Durable = state;
         if (!IsOpen)
         {
             return [];

@@ -16,6 +16,10 @@ public sealed partial class RaftCore
     private bool IsPromotable => CanCampaign
         && (Configuration.IsVoter(Id) || (!IsConfigurationCommitted && _configurations.Previous?.IsVoter(Id) == true));
 
+    // Who asks a node without any membership for its vote remembers one that has lost its disk, and its earlier votes with it (R29): a
+    // voter that joined properly has the entry that made it one.
+    private bool IsMemberOfACluster => Configuration.Members.Count > 0;
+
     /// <summary>Campaigns as if the election timer had fired: a pre-vote first.</summary>
     /// <param name="nowNs">Monotonic time in nanoseconds.</param>
     /// <param name="outputs">What is to be done is added to it.</param>
@@ -163,7 +167,7 @@ public sealed partial class RaftCore
     private void OnPreVoteRequest(PreVoteRequest request, RaftOutputs outputs)
     {
         // The full log check (R6): a lagging node learns here that it cannot win, and no term has moved.
-        var isGranted = request.Term > CurrentTerm && MayDisturbLeader() && _log.IsUpToDate(request.LastLogIndex, request.LastLogTerm);
+        var isGranted = request.Term > CurrentTerm && IsMemberOfACluster && MayDisturbLeader() && _log.IsUpToDate(request.LastLogIndex, request.LastLogTerm);
         Send(new PreVoteResponse(Id, request.From, CurrentTerm, request.Term, isGranted), outputs);
 
         // Followers of a dead leader ask in the same instant. The lower id goes on, else both would win pre-vote and split the votes.
@@ -190,7 +194,7 @@ public sealed partial class RaftCore
     private void OnVoteRequest(VoteRequest request, RaftOutputs outputs)
     {
         var mayVote = VotedFor == request.From || (VotedFor == NodeId.None && Leader == NodeId.None);
-        var isGranted = mayVote && (request.LeadershipTransfer || !IsLeaseProtected)
+        var isGranted = mayVote && IsMemberOfACluster && (request.LeadershipTransfer || !IsLeaseProtected)
             && _log.IsUpToDate(request.LastLogIndex, request.LastLogTerm);
         if (isGranted)
         {

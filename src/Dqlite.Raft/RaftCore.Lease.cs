@@ -32,7 +32,7 @@ public sealed partial class RaftCore
     private bool IsLeaseValid => LeaseDeadlineNs > _nowNs;
 
     private bool IsLeaseProtected => _lastAcknowledgementNs is { } acknowledged && _options.LeaseNs > 0
-        && _nowNs < acknowledged + (long)Math.Ceiling(_options.LeaseNs * (1 + _options.MaxClockDrift));
+        && _nowNs < acknowledged + _options.LeaseNs + (long)Math.Ceiling(_options.LeaseNs * _options.MaxClockDrift);
 
     /// <summary>A node that has just started may have acknowledged a lease right before it stopped, so it waits for one. A single voter
     /// has no leader but itself.</summary>

@@ -22,7 +22,7 @@ public sealed partial class RaftCore
     private readonly RaftOptions _options;
     private readonly RaftLog _log;
     private readonly ConfigurationHistory _configurations;
-    private readonly MessageGate _gate;
+    private readonly MessageGate _gate = new();
     private readonly ElectionTimer _timer;
     private readonly VoteTally _tally = new();
     private readonly SortedSet<NodeId> _connected = [];
@@ -46,7 +46,6 @@ public sealed partial class RaftCore
             _configurations.Append(index, configuration);
         }
 
-        _gate = new MessageGate(initial.HardState);
         _timer = new ElectionTimer(options);
         _matchOf = MatchOf;
         _echoOf = EchoOf;
@@ -139,7 +138,8 @@ public sealed partial class RaftCore
             return;
         }
 
-        if (message.Term < CurrentTerm)
+        // A voter that lags behind in terms grants pre-votes all the same: the answer's RequestTerm says whether it is current.
+        if (message.Term < CurrentTerm && message is not PreVoteResponse)
         {
             AnswerStale(message, outputs);
             return;

@@ -53,7 +53,8 @@ internal sealed class DatabaseHandle : IDisposable
     public static DatabaseHandle Open(string path)
     {
         ShimRuntime.EnsureInitialized();
-        const int Flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX;
+        // CREATE is for local files that are attached: the VFS never creates a replicated one.
+        const int Flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX;
         var rc = sqlite3_open_v2(path, out var db, Flags, ShimRuntime.VfsName);
         try
         {

@@ -16,7 +16,7 @@ internal static class Errors
         var code = sqlite3_extended_errcode(db) is var extended && (extended & 0xff) == (rc & 0xff) ? extended : rc;
         if (code == ShimResult.OutcomeUnknown)
         {
-            return new DqliteUnknownOutcomeException(null);
+            return new DqliteUnknownOutcomeException(null, null);
         }
 
         var text = IsOfShim(code) ? ShimResult.Describe(code) : sqlite3_errmsg(db).utf8_to_string();

@@ -12,7 +12,9 @@ internal static class JulianDay
 
     public static DateTime ToDateTime(double julianDay)
     {
-        var milliseconds = (long)(julianDay * DayMs + 0.5) - DateTimeEpochMs;
-        return new DateTime(checked(milliseconds * TimeSpan.TicksPerMillisecond));
+        var milliseconds = Math.Floor(julianDay * DayMs + 0.5) - DateTimeEpochMs;
+        return milliseconds >= 0 && milliseconds <= DateTime.MaxValue.Ticks / TimeSpan.TicksPerMillisecond
+            ? new DateTime((long)milliseconds * TimeSpan.TicksPerMillisecond)
+            : throw new ArgumentOutOfRangeException(nameof(julianDay), julianDay, "The Julian day is not one of the years 1 to 9999.");
     }
 }

@@ -104,11 +104,11 @@ internal sealed partial class Session
         var proposed = engine.GetCommitIdAsync(lsn);
         if (!await Interruption.TryWaitAsync(proposed, CommitIdLimitMs, async).ConfigureAwait(false))
         {
-            return new DqliteUnknownOutcomeException(null, innerException: cause);
+            return new DqliteUnknownOutcomeException(null, null, cause);
         }
 
         return await proposed.ConfigureAwait(false) is { } id
-            ? new DqliteUnknownOutcomeException(id, innerException: cause)
+            ? new DqliteUnknownOutcomeException(null, id, cause)
             : Errors.FromCode(ShimResult.NotLeader, engine.LeaderAddress);
     }
 

@@ -339,7 +339,7 @@ internal sealed partial class Session(IDatabaseEngine engine, DatabaseHandle han
     }
 
     private int Changes(Statement statement, int before) =>
-        sqlite3_stmt_readonly(statement.Handle) != 0 ? -1
+        statement.Count != 0 && sqlite3_stmt_readonly(statement.Handle) != 0 ? -1
         : sqlite3_total_changes(handle.Db) == before ? 0
         : sqlite3_changes(handle.Db);
 
@@ -351,7 +351,8 @@ internal sealed partial class Session(IDatabaseEngine engine, DatabaseHandle han
         }
         catch (ShimException e)
         {
-            throw Errors.FromCode(e.ResultCode, engine.LeaderAddress);
+            // Busy: the slot was granted, and lost before it was used, since leadership went and came back.
+            throw Errors.FromCode(e.ResultCode == ShimResult.Busy ? ShimResult.NotLeader : e.ResultCode, engine.LeaderAddress);
         }
     }
 
@@ -364,7 +365,13 @@ internal sealed partial class Session(IDatabaseEngine engine, DatabaseHandle han
         catch (DqliteException)
         {
             // Revoked, or dead: the same end as that of a statement which the VFS refuses.
+            var revoked = handle.Vfs.State.RevokedCode;
             Abort();
+            if (revoked != 0)
+            {
+                throw Errors.FromCode(revoked, engine.LeaderAddress);
+            }
+
             throw;
         }
     }

@@ -76,12 +76,13 @@ internal static class SqlText
 
     private static ReadOnlySpan<char> PragmaName(ReadOnlySpan<char> sql)
     {
-        NextWord(ref sql);
-        var name = NextWord(ref sql);
-        if (sql.StartsWith("."))
+        var rest = sql;
+        NextWord(ref rest);
+        var name = NextWord(ref rest);
+        if (rest.StartsWith("."))
         {
-            sql = sql[1..];
-            name = NextWord(ref sql);
+            rest = rest[1..];
+            name = NextWord(ref rest);
         }
 
         return name;
@@ -91,7 +92,7 @@ internal static class SqlText
 
     private static bool Is(ReadOnlySpan<char> word, string keyword) => word.Equals(keyword, StringComparison.OrdinalIgnoreCase);
 
-    private static ReadOnlySpan<char> NextWord(ref ReadOnlySpan<char> sql)
+    private static ReadOnlySpan<char> NextWord(scoped ref ReadOnlySpan<char> sql)
     {
         SkipBlank(ref sql);
         var length = 0;
@@ -117,7 +118,7 @@ internal static class SqlText
         return word;
     }
 
-    private static void SkipBlank(ref ReadOnlySpan<char> sql)
+    private static void SkipBlank(scoped ref ReadOnlySpan<char> sql)
     {
         while (true)
         {

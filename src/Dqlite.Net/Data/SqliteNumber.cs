@@ -69,7 +69,7 @@ internal static class SqliteNumber
 
         var digits = value.ToString("E14", CultureInfo.InvariantCulture);
         var exponent = int.Parse(digits.AsSpan(digits.IndexOf('E') + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture);
-        if (exponent is >= -5 and < 15)
+        if (exponent is >= -4 and < 15)
         {
             var fixedText = value.ToString("F" + Math.Max(0, 14 - exponent).ToString(CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
             return fixedText.Contains('.') ? WithFraction(fixedText.TrimEnd('0')) : fixedText + ".0";

@@ -8,12 +8,12 @@ internal static class Synchronous
     public static void Result(ValueTask task)
     {
         Debug.Assert(task.IsCompleted, "A synchronous call must never wait for an asynchronous one.");
-        task.GetAwaiter().GetResult();
+        task.AsTask().GetAwaiter().GetResult();
     }
 
     public static T Result<T>(ValueTask<T> task)
     {
         Debug.Assert(task.IsCompleted, "A synchronous call must never wait for an asynchronous one.");
-        return task.GetAwaiter().GetResult();
+        return task.IsCompleted ? task.Result : task.AsTask().GetAwaiter().GetResult();
     }
 }

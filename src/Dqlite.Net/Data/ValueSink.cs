@@ -120,7 +120,7 @@ internal abstract class ValueSink
                 Text(guid.ToString().ToUpperInvariant());
                 break;
             case DateTimeOffset time when type == DqliteType.Real:
-                Real(JulianDay.FromDateTime(time.DateTime));
+                Real(JulianDay.FromDateTime(time.UtcDateTime));
                 break;
             case DateTimeOffset time:
                 Format(time, @"yyyy\-MM\-dd HH\:mm\:ss.FFFFFFFzzz");

@@ -73,11 +73,11 @@ internal abstract class ValueSource
 
     public DateTime GetDateTime(int ordinal) => IsNumber(ordinal)
         ? JulianDay.ToDateTime(DoubleCore(ordinal))
-        : DateTime.Parse(GetString(ordinal), CultureInfo.InvariantCulture);
+        : DateTime.Parse(GetString(ordinal), CultureInfo.InvariantCulture, DateTimeStyles.AdjustToUniversal);
 
     public DateTimeOffset GetDateTimeOffset(int ordinal) => IsNumber(ordinal)
-        ? new DateTimeOffset(JulianDay.ToDateTime(DoubleCore(ordinal)))
-        : DateTimeOffset.Parse(GetString(ordinal), CultureInfo.InvariantCulture);
+        ? new DateTimeOffset(JulianDay.ToDateTime(DoubleCore(ordinal)), TimeSpan.Zero)
+        : DateTimeOffset.Parse(GetString(ordinal), CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal);
 
     public DateOnly GetDateOnly(int ordinal) => IsNumber(ordinal)
         ? DateOnly.FromDateTime(JulianDay.ToDateTime(DoubleCore(ordinal)))
@@ -156,7 +156,7 @@ internal abstract class ValueSource
         var enumType = type.IsEnum ? type : null;
         if (enumType is not null)
         {
-            type = Enum.GetUnderlyingType(enumType);
+            type = IsDBNull(ordinal) ? throw new InvalidCastException($"The data is NULL at ordinal {ordinal}.") : Enum.GetUnderlyingType(enumType);
         }
 
         var value = Convert(type, ordinal) ?? GetValue(ordinal);

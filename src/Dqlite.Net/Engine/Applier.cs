@@ -20,6 +20,13 @@ internal sealed class Applier(NodeContext node, LogIndex applied)
     /// <summary>Calls back when the entry at this index is applied: true when it is the one of this term.</summary>
     public void WhenApplied(LogIndex index, Term term, Action<bool> callback)
     {
+        if (_waiters.Remove(index.Value, out var overtaken))
+        {
+            // A leader that appends at this index again has lost the entry of an earlier term there: it was never committed.
+            _waiterTerms.Remove(index.Value);
+            overtaken(false);
+        }
+
         _waiters.Add(index.Value, callback);
         _waiterTerms.Add(index.Value, term);
     }

@@ -16,6 +16,7 @@ internal sealed class CheckpointPlan(NodeContext node)
     private const long SizeMarkBytes = 1 << 20;
 
     private readonly Queue<(LogIndex Index, long Bytes)> _sizeMarks = new();
+    private readonly List<CheckpointJob> _begun = [];
     private long _bytes;
     private long _markedBytes;
     private LogIndex _sized = node.Applier.LastApplied;
@@ -28,6 +29,7 @@ internal sealed class CheckpointPlan(NodeContext node)
     /// <summary>Every tick.</summary>
     public void OnTick()
     {
+        OrderDurable();
         if (++_ticks % LookEveryTicks != 0 || node.IsStopping)
         {
             return;
@@ -35,9 +37,9 @@ internal sealed class CheckpointPlan(NodeContext node)
 
         foreach (var database in node.Databases.All)
         {
-            if (!database.IsCheckpointing && IsDue(database) && database.CheckpointTarget(node.Core.PersistedIndex) is { } target)
+            if (IsDue(database) && database.BeginCheckpoint() is { } job)
             {
-                Worker?.Order(database, target.Index, target.Lsn);
+                _begun.Add(job);
             }
         }
 
@@ -75,12 +77,32 @@ internal sealed class CheckpointPlan(NodeContext node)
         Compact();
     }
 
+    /// <summary>The node stops: what was begun is not written.</summary>
+    public void Stop()
+    {
+        _begun.ForEach(job => job.View.Dispose());
+        _begun.Clear();
+    }
+
     /// <summary>A snapshot was installed.</summary>
     public void OnInstalled(LogIndex index)
     {
         _sizeMarks.Clear();
         _base = index;
         _sized = index;
+    }
+
+    /// <summary>A checkpoint never passes what this node's own log has made durable.</summary>
+    private void OrderDurable()
+    {
+        for (var i = _begun.Count - 1; i >= 0; i--)
+        {
+            if (_begun[i].Index <= node.Core.PersistedIndex)
+            {
+                Worker!.Order(_begun[i]);
+                _begun.RemoveAt(i);
+            }
+        }
     }
 
     private bool IsDue(ReplicatedDatabase database) =>

@@ -12,7 +12,7 @@ internal sealed class Checkpointer : IDisposable
     private readonly NodeContext _node;
     private readonly Thread _thread;
     private readonly object _gate = new();
-    private readonly Queue<(ReplicatedDatabase Database, long Index, ulong Lsn)> _jobs = new();
+    private readonly Queue<CheckpointJob> _jobs = new();
     private bool _stopped;
 
     public Checkpointer(NodeContext node)
@@ -25,25 +25,25 @@ internal sealed class Checkpointer : IDisposable
     public void Start() => _thread.Start();
 
     /// <summary>Loop: orders a checkpoint; at most one at a time per database.</summary>
-    public void Order(ReplicatedDatabase database, long index, ulong lsn)
+    public void Order(CheckpointJob job)
     {
-        database.IsCheckpointing = true;
         lock (_gate)
         {
-            _jobs.Enqueue((database, index, lsn));
+            _jobs.Enqueue(job);
             Monitor.Pulse(_gate);
         }
     }
 
     /// <summary>Carries out one checkpoint, on the caller's thread.</summary>
-    public static void Run(NodeContext node, ReplicatedDatabase database, long index, ulong lsn)
+    public static void Run(NodeContext node, CheckpointJob job)
     {
-        database.MetaFile.Write(database.Meta with { CheckpointTarget = new LogIndex(index) });
+        var (database, index, lsn) = (job.Database, job.Index, job.View.Lsn);
+        database.MetaFile.Write(database.Meta with { CheckpointTarget = index });
         var (pageCount, checksum) = database.Pages.Checkpoint(lsn);
         database.MetaFile.Write(database.Meta with
         {
-            CheckpointDone = new LogIndex(index),
-            LastEntry = new LogIndex(index),
+            CheckpointDone = index,
+            LastEntry = index,
             PageCount = pageCount,
             Checksum = checksum,
             File = node.Files.GetState(database.Files.DatabasePath),
@@ -57,6 +57,11 @@ internal sealed class Checkpointer : IDisposable
         lock (_gate)
         {
             _stopped = true;
+            while (_jobs.TryDequeue(out var job))
+            {
+                job.View.Dispose();
+            }
+
             Monitor.Pulse(_gate);
         }
 
@@ -70,7 +75,7 @@ internal sealed class Checkpointer : IDisposable
     {
         while (true)
         {
-            (ReplicatedDatabase Database, long Index, ulong Lsn) job;
+            CheckpointJob job;
             lock (_gate)
             {
                 while (_jobs.Count == 0 && !_stopped)
@@ -88,7 +93,11 @@ internal sealed class Checkpointer : IDisposable
 
             try
             {
-                Run(_node, job.Database, job.Index, job.Lsn);
+                using (job.View)
+                {
+                    Run(_node, job);
+                }
+
                 _node.Call((nowNs, outputs) => _node.Checkpoints.OnCheckpointed(job.Database, nowNs, outputs));
             }
             catch (ShimException) when (job.Database.IsStopped)

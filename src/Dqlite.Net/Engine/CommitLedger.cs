@@ -239,7 +239,7 @@ internal sealed class CommitLedger(string database, Func<string?> leaderAddress)
             WaitKind.Covered => waiter.Fail(_stopped),
             WaitKind.Committed when range is null => waiter.Fail(_stopped),
             WaitKind.Committed => waiter.Fail(new DqliteUnknownOutcomeException(
-                range!.Id, $"The node stopped before the log decided commit {range.Id}; ask GetOutcomeAsync for it on any node.")),
+                $"The node stopped before the log decided commit {range!.Id}; ask GetOutcomeAsync for it on any node.", range.Id)),
             _ => throw new InvalidOperationException(),
         };
     }

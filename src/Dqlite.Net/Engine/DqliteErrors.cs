@@ -18,6 +18,10 @@ internal static class DqliteErrors
     public static DqliteException NoQuorum(string? leader) => Transient(
         ShimResult.NotLeader, "No leader confirmed the read in time: a majority of the members cannot be reached from here; try again.", leader);
 
+    /// <summary>The disk of the leader is full: no draft is taken, so nothing is lost.</summary>
+    public static DqliteException DiskFull() =>
+        new("The log of this node cannot grow: the disk is full. Nothing was written; free disk space and try again.", SQLitePCL.raw.SQLITE_FULL, false, null);
+
     /// <summary>The node has stopped.</summary>
     public static DqliteException Stopped(Exception? cause) => cause is null
         ? new DqliteException("The node has stopped.", ShimResult.NotLeader, true, null)

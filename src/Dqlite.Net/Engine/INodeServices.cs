@@ -12,6 +12,9 @@ internal interface INodeServices
     /// <summary>Highest log index that this node has applied.</summary>
     long AppliedIndex { get; }
 
+    /// <summary>Whether the log has no room: nothing new is drafted.</summary>
+    bool IsLogFull { get; }
+
     /// <summary>Drafts wait to be proposed.</summary>
     void OnDraftsQueued();
 

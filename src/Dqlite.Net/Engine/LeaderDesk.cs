@@ -12,6 +12,8 @@ internal sealed class LeaderDesk(NodeContext node)
     /// <summary>Ids of members of a founding list stay below this; later ones are this plus the index of their entry, so none is used twice.</summary>
     public const long JoinedNodeIdBase = 100;
 
+    private static readonly TimeSpan AnswerTimeout = TimeSpan.FromSeconds(5);
+
     private readonly SortedDictionary<long, PendingAsk> _asks = [];
     private long _nextRequest;
 
@@ -24,7 +26,7 @@ internal sealed class LeaderDesk(NodeContext node)
         var last = "no leader is known";
         while (true)
         {
-            var reply = await AskOnceAsync(request).WaitAsync(TimeSpan.FromSeconds(5), node.Time, CancellationToken.None).ConfigureAwait(false);
+            var reply = await AskOnceOrGiveUpAsync(request).ConfigureAwait(false);
             switch (reply.Status)
             {
                 case LeaderStatus.Done:
@@ -123,6 +125,19 @@ internal sealed class LeaderDesk(NodeContext node)
         }
 
         _asks.Clear();
+    }
+
+    /// <summary>An answer that does not come in time was lost with its leader: every operation may be asked again.</summary>
+    private async Task<LeaderReply> AskOnceOrGiveUpAsync(LeaderRequest request)
+    {
+        try
+        {
+            return await AskOnceAsync(request).WaitAsync(AnswerTimeout, node.Time, CancellationToken.None).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            return new LeaderReply(LeaderStatus.Retry, Text: "the leader did not answer");
+        }
     }
 
     private Task<LeaderReply> AskOnceAsync(LeaderRequest request)

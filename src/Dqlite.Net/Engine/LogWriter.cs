@@ -5,21 +5,33 @@ namespace Dqlite.Net.Engine;
 
 /// <summary>
 /// The log's own thread: appends of one round share one write and one flush. Orders come from the loop and are carried out in order; the
-/// loop hears EntriesPersisted through its inbox. A failed write or flush stops the node: nothing is retried on that file.
+/// loop hears EntriesPersisted through its inbox. A failed write or flush stops the node: nothing is retried on that file. A full disk is
+/// no failure: the entries wait, unacknowledged, until there is room. A second thread allocates the next segment ahead of time.
 /// </summary>
 internal sealed class LogWriter : IDisposable
 {
+    /// <summary>An idle log says once more what is durable, so that a damaged last batch is told from a torn one.</summary>
+    private const int IdleMarkDelayMs = 200;
+
+    private const int FullRetryMs = 100;
+
     private readonly SegmentedLog _log;
     private readonly Inbox _inbox;
     private readonly Action<Exception> _onFailure;
     private readonly object _gate = new();
     private readonly Thread _thread;
+    private readonly Thread _preparer;
+    private readonly ManualResetEventSlim _mustPrepare = new(initialState: true);
+    private readonly long _prepareBelowBytes;
     private List<Order> _orders = [];
     private bool _waiting;
-    private bool _stopped;
+    private volatile bool _stopped;
+    private volatile bool _isFull;
 
-    public LogWriter(SegmentedLog log, Inbox inbox, string name, Action<Exception> onFailure)
+    public LogWriter(SegmentedLog log, Inbox inbox, string name, long segmentBytes, Action<Exception> onFailure)
     {
+        _prepareBelowBytes = segmentBytes / 2;
+        _preparer = new Thread(Prepare) { IsBackground = true, Name = $"dqlite-segments-{name}" };
         _log = log;
         _inbox = inbox;
         _onFailure = onFailure;
@@ -33,8 +45,15 @@ internal sealed class LogWriter : IDisposable
         Call,
     }
 
-    /// <summary>Starts the thread.</summary>
-    public void Start() => _thread.Start();
+    /// <summary>Whether there is no room for further segments: nothing new should be proposed. Any thread.</summary>
+    public bool IsFull => _isFull || (!_log.CanGrow && _log.AvailableBytes < _prepareBelowBytes);
+
+    /// <summary>Starts the threads.</summary>
+    public void Start()
+    {
+        _thread.Start();
+        _preparer.Start();
+    }
 
     /// <summary>Appends entries; the list is copied.</summary>
     public void Append(IReadOnlyList<LogEntry> entries) => Give(new Order(OrderKind.Append, entries.ToArray(), default, null));
@@ -59,9 +78,13 @@ internal sealed class LogWriter : IDisposable
             Monitor.Pulse(_gate);
         }
 
-        if (_thread.IsAlive && _thread != Thread.CurrentThread)
+        _mustPrepare.Set();
+        foreach (var thread in new[] { _thread, _preparer })
         {
-            _thread.Join();
+            if (thread.IsAlive && thread != Thread.CurrentThread)
+            {
+                thread.Join();
+            }
         }
     }
 
@@ -70,6 +93,7 @@ internal sealed class LogWriter : IDisposable
     {
         Stop(abruptly: true);
         _log.Dispose();
+        _mustPrepare.Dispose();
     }
 
     private void Give(in Order order)
@@ -95,8 +119,16 @@ internal sealed class LogWriter : IDisposable
         var entries = new List<LogEntry>();
         try
         {
-            while (Take(ref taken))
+            var marked = false;
+            while (Take(ref taken, marked))
             {
+                marked = taken.Count == 0;
+                if (marked)
+                {
+                    _log.WriteIdleMark();
+                    continue;
+                }
+
                 foreach (var order in taken)
                 {
                     Carry(order, entries);
@@ -114,7 +146,7 @@ internal sealed class LogWriter : IDisposable
         }
     }
 
-    private bool Take(ref List<Order> taken)
+    private bool Take(ref List<Order> taken, bool marked)
     {
         lock (_gate)
         {
@@ -126,8 +158,13 @@ internal sealed class LogWriter : IDisposable
                 }
 
                 _waiting = true;
-                Monitor.Wait(_gate);
+                var signalled = Monitor.Wait(_gate, marked ? Timeout.Infinite : IdleMarkDelayMs);
                 _waiting = false;
+                if (!signalled && _orders.Count == 0 && !_stopped)
+                {
+                    // Idle: the caller writes the mark, outside the lock.
+                    return true;
+                }
             }
 
             (taken, _orders) = (_orders, taken);
@@ -162,11 +199,70 @@ internal sealed class LogWriter : IDisposable
             return;
         }
 
-        _log.Append(entries);
-        _log.Flush();
         var last = entries[^1];
+        while (!TryAppend(entries))
+        {
+            if (_stopped)
+            {
+                entries.Clear();
+                return;
+            }
+
+            lock (_gate)
+            {
+                Monitor.Wait(_gate, FullRetryMs);
+            }
+        }
+
+        _log.Flush();
         entries.Clear();
+        if (_log.AvailableBytes < _prepareBelowBytes)
+        {
+            _mustPrepare.Set();
+        }
+
         _inbox.Post(new NodeEvent(NodeEventKind.EntriesPersisted, null, last.Index.Value, last.Term.Value));
+    }
+
+    private bool TryAppend(List<LogEntry> entries)
+    {
+        try
+        {
+            _log.Append(entries);
+            _isFull = false;
+            return true;
+        }
+        catch (LogFullException)
+        {
+            var last = _log.LastIndex;
+            entries.RemoveAll(entry => entry.Index <= last);
+            _isFull = true;
+            return false;
+        }
+    }
+
+    private void Prepare()
+    {
+        try
+        {
+            while (true)
+            {
+                _mustPrepare.Wait();
+                _mustPrepare.Reset();
+                if (_stopped)
+                {
+                    return;
+                }
+
+                _log.PrepareNext();
+            }
+        }
+#pragma warning disable CA1031 // A log that cannot be written is not to be trusted any more: the node stops, the process goes on.
+        catch (Exception exception)
+#pragma warning restore CA1031
+        {
+            _onFailure(exception);
+        }
     }
 
     private readonly record struct Order(OrderKind Kind, LogEntry[]? Entries, LogIndex Index, Action<SegmentedLog>? Action);

@@ -36,7 +36,7 @@ internal sealed class NodeContext : INodeServices
         _appliedIndex = parts.LogBase.Index.Value;
         _status = new NodeStatus(RaftRole.Follower, parts.Core.CurrentTerm, NodeId.None, null, false, parts.Core.Configuration);
         Cache = new LogCache(Options.LogCacheBytes);
-        LogWriter = new LogWriter(Store, Inbox, Name, Fail);
+        LogWriter = new LogWriter(Store, Inbox, Name, Options.SegmentBytes, Fail);
         Databases = new DatabaseSet(this, Path.Combine(Options.DataDirectory, "databases"));
         Applier = new Applier(this, parts.LogBase.Index);
         Replicator = new Replicator(this);
@@ -115,6 +115,9 @@ internal sealed class NodeContext : INodeServices
 
     /// <inheritdoc/>
     public long AppliedIndex => Volatile.Read(ref _appliedIndex);
+
+    /// <inheritdoc/>
+    public bool IsLogFull => LogWriter.IsFull;
 
     /// <summary>Any thread.</summary>
     public NodeStatus Status => _status;
@@ -197,13 +200,17 @@ internal sealed class NodeContext : INodeServices
         foreach (var database in Databases.All)
         {
             database.RevokeSlowWriter(nowNs, holdNs);
+            database.ThrowIfBroken();
         }
 
         Checkpoints.OnTick();
     }
 
-    /// <summary>After every round of the loop: what other threads look at.</summary>
-    public void PublishState()
+    /// <summary>
+    /// What other threads look at. Before messages leave, too: a lease that is dropped (a transfer, a step-down) must be gone for readers
+    /// before the message that gives leadership away is on its way.
+    /// </summary>
+    public void PublishLease()
     {
         var leaseNs = !Replicator.IsOpen ? 0 : Core.Configuration.Voters.Count == 1 && Core.Configuration.IsVoter(Core.Id) ? long.MaxValue : Core.LeaseDeadlineNs;
         if (leaseNs != _publishedLeaseNs)
@@ -270,6 +277,14 @@ internal sealed class NodeContext : INodeServices
 
     private IReadOnlyList<LogEntry> ReadStore(LogIndex first, LogIndex last) =>
         Store.Read(first, last, long.MaxValue) ?? throw new RaftInvariantException($"The log does not hold the entries {first} to {last} that the core thinks it has.");
+
+    /// <summary>The node has ended: whoever looks sees no leader.</summary>
+    public void PublishStopped()
+    {
+        _leaderAddress = null;
+        _status = _status with { Role = RaftRole.Follower, Leader = NodeId.None, LeaderAddress = null, CanWrite = false };
+        StatusChanged?.Invoke(_status);
+    }
 
     private CommitOutcome Outcome(LogIndex index, Term term)
     {

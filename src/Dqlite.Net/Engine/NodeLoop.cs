@@ -61,7 +61,7 @@ internal sealed class NodeLoop
         _node.Reads.Start(_core, nowNs, _outputs);
         _node.Replicator.ProposeDrafts(nowNs, _outputs);
         Flush(nowNs);
-        _node.PublishState();
+        _node.PublishLease();
     }
 
     private void Handle(in NodeEvent nodeEvent, long nowNs)
@@ -114,6 +114,7 @@ internal sealed class NodeLoop
             var applied = _node.Applier.HasMore && _outputs.IsEmpty;
             WriteHardState(nowNs);
             WriteLog();
+            _node.PublishLease();
             Send();
             if (_outputs.CommitIndex is { } commit)
             {

@@ -39,7 +39,17 @@ internal sealed class NodeRuntime
     /// <summary>Opens the databases and starts the threads.</summary>
     public void Start()
     {
-        _node.Databases.Load();
+        try
+        {
+            _node.Databases.Load();
+        }
+        catch
+        {
+            _abrupt = _stopping = true;
+            EndAndReport();
+            throw;
+        }
+
         var committed = _node.Databases.All.Select(database => database.DoneIndex).Append(_node.Core.CommitIndex.Value).Max();
         _node.Applier.CommitIndex = new LogIndex(Math.Max(_node.Core.CommitIndex.Value, Math.Min(committed, _node.Core.LastIndex.Value)));
         _node.LogWriter.Start();
@@ -95,6 +105,11 @@ internal sealed class NodeRuntime
             Fail(exception);
         }
 
+        EndAndReport();
+    }
+
+    private void EndAndReport()
+    {
         try
         {
             End();
@@ -124,6 +139,7 @@ internal sealed class NodeRuntime
         _node.Databases.Stop(reason);
         _node.Reads.Stop(reason);
         _node.Requests.Stop(reason);
+        _node.Checkpoints.Stop();
         _checkpointer.Dispose();
         _node.LogWriter.Stop(_abrupt);
         if (!_abrupt)
@@ -137,15 +153,20 @@ internal sealed class NodeRuntime
         _node.Databases.Close();
         _node.Transport?.Dispose();
         _node.LogWriter.Dispose();
+        _node.PublishStopped();
         _node.Log.Stopped(_node.Core.Id.Value);
     }
 
     /// <summary>The log was flushed to its end, so everything that is applied may go to the file.</summary>
     private void FinalCheckpoint(ReplicatedDatabase database)
     {
-        if (database.CheckpointTarget(_node.Core.LastIndex) is { } target)
+        database.IsCheckpointing = false;
+        if (database.BeginCheckpoint() is { } job)
         {
-            Checkpointer.Run(_node, database, target.Index, target.Lsn);
+            using (job.View)
+            {
+                Checkpointer.Run(_node, job);
+            }
         }
     }
 }

@@ -5,6 +5,9 @@ using Dqlite.Sqlite;
 
 namespace Dqlite.Net.Engine;
 
+/// <summary>A checkpoint that was begun: the view that it writes, and the log index that it stands for.</summary>
+internal sealed record CheckpointJob(ReplicatedDatabase Database, PageSnapshot View, LogIndex Index);
+
 /// <summary>An entry of this database that was proposed here and is not decided yet.</summary>
 internal readonly record struct ProposedBatch(ulong First, ulong Last, LogIndex Index, Term Term);
 
@@ -19,7 +22,7 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     private readonly ConcurrentDictionary<ulong, TaskCompletionSource> _slotWaiters = new();
     private readonly Queue<ProposedBatch> _inflight = new();
     private readonly List<ProposedBatch> _undecided = [];
-    private readonly Queue<(long Index, ulong Lsn, long Bytes)> _marks = new();
+    private readonly Queue<(long Index, long Bytes)> _marks = new();
     private long _nextTicket;
     private ulong _slotHolder;
     private long _slotHeldSinceNs;
@@ -126,9 +129,9 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
                 SlotHold = options.MaxWriteTransactionHold,
             },
             database);
-        if (recovering)
+        if (!recovering)
         {
-            database.Pages.SetServing(ShimResult.NotLeader);
+            database.Pages.SetServing(ShimResult.Ok);
         }
 
         return database;
@@ -208,7 +211,7 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
 
         Volatile.Write(ref _lastIndex, index);
         ProposedIndex = Math.Max(ProposedIndex, index);
-        _marks.Enqueue((index, lsn, entry.Payload.Length));
+        _marks.Enqueue((index, entry.Payload.Length));
         PendingBytes += entry.Payload.Length;
         if (IsRecovering && index >= TargetIndex)
         {
@@ -243,21 +246,19 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
         }
     }
 
-    /// <summary>Loop: the newest state that a checkpoint may write: applied, and durable in this node's own log.</summary>
-    public (long Index, ulong Lsn)? CheckpointTarget(LogIndex durable)
+    /// <summary>
+    /// Loop: begins a checkpoint of what is applied now. The view keeps that state together until the pages are written; they may be
+    /// written once this node's own log is durable up to the index.
+    /// </summary>
+    public CheckpointJob? BeginCheckpoint()
     {
-        (long, ulong)? target = null;
-        foreach (var mark in _marks)
+        if (IsCheckpointing || IsRecovering || _marks.Count == 0)
         {
-            if (mark.Index > durable.Value)
-            {
-                break;
-            }
-
-            target = (mark.Index, mark.Lsn);
+            return null;
         }
 
-        return IsRecovering ? null : target;
+        IsCheckpointing = true;
+        return new CheckpointJob(this, Pages.OpenSnapshot(), new LogIndex(_lastIndex));
     }
 
     /// <summary>Loop: a checkpoint has finished, and NAME.meta says how far it went.</summary>
@@ -297,6 +298,15 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
         }
     }
 
+    /// <summary>Loop: a callback that threw, or a page store that poisoned itself, stops the node.</summary>
+    public void ThrowIfBroken()
+    {
+        if (Pages.EventFailure is { } failure)
+        {
+            throw new RaftInvariantException($"A callback of database '{Name}' failed: {failure}");
+        }
+    }
+
     /// <inheritdoc/>
     public Task BeginReadAsync(ReadConsistency level, long sessionIndex, TimeSpan maxStaleness) =>
         _stopped is null ? _node.BeginReadAsync(level, sessionIndex, maxStaleness) : Task.FromException(_stopped);
@@ -310,6 +320,11 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
         if (_stopped is not null)
         {
             return Task.FromException(_stopped);
+        }
+
+        if (_node.IsLogFull)
+        {
+            return Task.FromException(DqliteErrors.DiskFull());
         }
 
         var waiter = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using System.Net.Sockets;
 
 namespace Dqlite.Net.Transport;
 
@@ -32,19 +33,22 @@ internal readonly record struct PeerAddress(string Host, int Port)
         return new PeerAddress(name, port);
     }
 
-    /// <summary>Finds the IP address; may ask the resolver, and so may block.</summary>
+    /// <summary>Finds the IP addresses; may ask the resolver, and so may block.</summary>
     /// <param name="allowNonLoopback">Whether other machines may be reached, or reach this one.</param>
+    /// <returns>At least one.</returns>
     /// <exception cref="TransportConfigurationException">The address leaves this machine, which is not allowed.</exception>
-    /// <exception cref="System.Net.Sockets.SocketException">The name is unknown.</exception>
-    public IPEndPoint Resolve(bool allowNonLoopback)
+    /// <exception cref="SocketException">The name is unknown.</exception>
+    public IPEndPoint[] Resolve(bool allowNonLoopback)
     {
-        if (!IPAddress.TryParse(Host, out var address))
+        var port = Port;
+        var addresses = IPAddress.TryParse(Host, out var address) ? [address] : Dns.GetHostAddresses(Host);
+        if (addresses.Length == 0)
         {
-            address = Dns.GetHostAddresses(Host)[0];
+            throw new SocketException((int)SocketError.HostNotFound);
         }
 
-        return allowNonLoopback || IPAddress.IsLoopback(address)
-            ? new IPEndPoint(address, Port)
+        return allowNonLoopback || addresses.All(IPAddress.IsLoopback)
+            ? [.. addresses.Select(candidate => new IPEndPoint(candidate, port))]
             : throw new TransportConfigurationException(
                 $"{this} is not a loopback address, and what nodes say to each other is not encrypted. Use a loopback address, or set AllowInsecureNonLoopback "
                 + "when the network between the nodes is trusted.");

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Sockets;
 
 namespace Dqlite.Net.Transport;
@@ -55,36 +56,48 @@ internal static class PeerClient
         var outgoing = PeerMessageCodec.Encode(request, options.MaxMessageBytes);
         var peer = PeerAddress.Parse(address);
         cancellationToken.ThrowIfCancellationRequested();
-        var endPoint = peer.Resolve(options.AllowInsecureNonLoopback);
+        var endPoints = peer.Resolve(options.AllowInsecureNonLoopback);
+        for (var i = 0; ; i++)
+        {
+            try
+            {
+                return Call(endPoints[i], local, request, outgoing, end, options, cancellationToken);
+            }
+            catch (SocketException exception) when (exception.SocketErrorCode == SocketError.ConnectionRefused && i + 1 < endPoints.Length)
+            {
+                // The name has another address, and nothing was asked yet.
+            }
+            catch (Exception exception) when (exception is SocketException or ObjectDisposedException or PeerProtocolException or TimeoutException)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                if (exception is SocketException { SocketErrorCode: SocketError.TimedOut or SocketError.WouldBlock } or TimeoutException)
+                {
+                    throw new TimeoutException($"{address} did not answer in time.", exception);
+                }
+
+                throw;
+            }
+            catch (MessagePackSerializationException exception)
+            {
+                throw new PeerProtocolException($"{address} sent a malformed response: {exception.Message}", exception);
+            }
+        }
+    }
+
+    private static PeerReply Call(IPEndPoint endPoint, Hello local, NodeMessage request, OutgoingMessage outgoing, long end, TransportOptions options,
+        CancellationToken cancellationToken)
+    {
         using var socket = new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         using var registration = cancellationToken.UnsafeRegister(static state => ((Socket)state!).Dispose(), socket);
-        try
-        {
-            socket.SendTimeout = TimeLeftMs(address, end);
-            socket.Connect(endPoint);
-            SocketCalls.Configure(socket, options.StallTimeout);
-            var counters = new TransportCounters();
-            using var reader = new FrameReader(socket, counters);
-            reader.SetDeadline(TimeSpan.FromMilliseconds(TimeLeftMs(address, end)));
-            var remote = Handshake.Dial(socket, reader, local with { Purpose = PeerPurpose.Rpc }, _ => HandshakeVerdict.Accept);
-            new FrameBatch().SendWhole(socket, outgoing, options.FragmentBytes, counters);
-            var response = ReadResponse(reader, request.RequestId, options.MaxMessageBytes);
-            return new PeerReply(remote, response);
-        }
-        catch (Exception exception) when (exception is SocketException or ObjectDisposedException or PeerProtocolException or TimeoutException)
-        {
-            cancellationToken.ThrowIfCancellationRequested();
-            if (exception is SocketException { SocketErrorCode: SocketError.TimedOut or SocketError.WouldBlock } or TimeoutException)
-            {
-                throw new TimeoutException($"{address} did not answer in time.", exception);
-            }
-
-            throw;
-        }
-        catch (MessagePackSerializationException exception)
-        {
-            throw new PeerProtocolException($"{address} sent a malformed response: {exception.Message}", exception);
-        }
+        socket.SendTimeout = TimeLeftMs(end);
+        socket.Connect(endPoint);
+        SocketCalls.Configure(socket, options.StallTimeout);
+        var counters = new TransportCounters();
+        using var reader = new FrameReader(socket, counters);
+        reader.SetDeadline(TimeSpan.FromMilliseconds(TimeLeftMs(end)));
+        var remote = Handshake.Dial(socket, reader, local with { Purpose = PeerPurpose.Rpc }, _ => HandshakeVerdict.Accept);
+        new FrameBatch().SendWhole(socket, outgoing, options.FragmentBytes, counters);
+        return new PeerReply(remote, ReadResponse(reader, request.RequestId, options.MaxMessageBytes));
     }
 
     private static NodeMessage ReadResponse(FrameReader reader, long requestId, int maxMessageBytes)
@@ -110,6 +123,5 @@ internal static class PeerClient
     }
 
     /// <exception cref="TimeoutException">None is left.</exception>
-    private static int TimeLeftMs(string address, long end) =>
-        end - Environment.TickCount64 is > 0 and var left ? (int)left : throw new TimeoutException($"{address} did not answer in time.");
+    private static int TimeLeftMs(long end) => end - Environment.TickCount64 is > 0 and var left ? (int)left : throw new TimeoutException();
 }

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Sockets;
 using Dqlite.Raft;
 
@@ -210,8 +211,23 @@ internal sealed class PeerSender
 
     private Socket? Dial()
     {
+        var endPoints = address.Resolve(context.Options.AllowInsecureNonLoopback);
+        for (var i = 0; ; i++)
+        {
+            try
+            {
+                return Dial(endPoints[i]);
+            }
+            catch (SocketException) when (i + 1 < endPoints.Length)
+            {
+                // The name has another address.
+            }
+        }
+    }
+
+    private Socket? Dial(IPEndPoint endPoint)
+    {
         var options = context.Options;
-        var endPoint = address.Resolve(options.AllowInsecureNonLoopback);
         var candidate = new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         var isDone = false;
         try
@@ -282,14 +298,17 @@ internal sealed class PeerSender
 
         lock (gate)
         {
-            if (watched == socket)
+            if (watched != socket || isBroken)
             {
-                isBroken = true;
-                Monitor.Pulse(gate);
+                // This side ends it, perhaps with bytes under way that a reset would destroy.
+                return;
             }
+
+            isBroken = true;
+            Monitor.Pulse(gate);
         }
 
-        // Frees a send that is blocked.
+        // Frees a sender thread that waits for room.
         SocketCalls.Reset(watched);
     }
 

@@ -180,7 +180,7 @@ internal sealed class TcpPeerTransport : IPeerTransport
         var candidate = default(Socket);
         try
         {
-            var endPoint = PeerAddress.Parse(text).Resolve(context.Options.AllowInsecureNonLoopback);
+            var endPoint = PeerAddress.Parse(text).Resolve(context.Options.AllowInsecureNonLoopback)[0];
             candidate = new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
             candidate.Bind(endPoint);
             candidate.Listen(ListenBacklog);

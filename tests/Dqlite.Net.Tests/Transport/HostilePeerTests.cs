@@ -54,8 +54,8 @@ public sealed class HostilePeerTests
         {
             try
             {
-                SocketCalls.SendAll(socket, "DQLP"u8);
-                while (!stop.Wait(100))
+                SocketCalls.SendAll(socket, [.. "DQLP"u8, 1, 0, 0, 0]);
+                while (!stop.Wait(200))
                 {
                     SocketCalls.SendAll(socket, "\u0001"u8);
                 }
@@ -68,6 +68,7 @@ public sealed class HostilePeerTests
         AssertDropped(socket);
         stop.Set();
         dripper.Join();
+        Assert.That(logger.Wait(307), Does.Contain("silent"));
     }
 
     [Test]
@@ -194,6 +195,41 @@ public sealed class HostilePeerTests
         }
 
         Assert.That(logger.Wait(303), Does.Contain(listener.LocalEndPoint!.ToString()).And.Contain("speaks something else"));
+    }
+
+    [Test]
+    public void The_end_of_the_dialled_connection_alone_is_reported()
+    {
+        using var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        node.Transport.SetPeers([(new NodeId(2), listener.LocalEndPoint!.ToString()!)]);
+        foreach (var close in new Action<Socket>[] { SocketCalls.Close, SocketCalls.Reset })
+        {
+            using var socket = listener.Accept();
+            using var reader = new FrameReader(socket, new TransportCounters());
+            Handshake.Answer(socket, reader, () => TestNode.Identity(2), _ => HandshakeVerdict.Accept);
+            node.Events.Next<Connected>();
+            close(socket);
+            node.Events.Next<Disconnected>();
+        }
+    }
+
+    [Test]
+    public void A_peer_that_takes_no_bytes_is_given_up()
+    {
+        using var impatient = new TestNode(1, options: new TransportOptions { StallTimeout = TimeSpan.FromMilliseconds(300) }).Start();
+        using var listener = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        impatient.Transport.SetPeers([(new NodeId(2), listener.LocalEndPoint!.ToString()!)]);
+        using var socket = listener.Accept();
+        using var reader = new FrameReader(socket, new TransportCounters());
+        Handshake.Answer(socket, reader, () => TestNode.Identity(2), _ => HandshakeVerdict.Accept);
+        impatient.Events.Next<Connected>();
+        impatient.Transport.Send(new NodeId(2), TestNode.Append(1, 2, new byte[64 << 20]).Wrap());
+        impatient.Events.Next<Disconnected>();
+        Assert.That(impatient.Transport.MessagesDropped, Is.EqualTo(1));
     }
 
     [Test]

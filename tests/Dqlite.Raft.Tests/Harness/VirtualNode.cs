@@ -43,6 +43,9 @@ public sealed class VirtualNode
 
     public List<NodeId> SnapshotsNeeded { get; } = [];
 
+    /// <summary>Sees the outputs of every step before they are acted on.</summary>
+    public Action<VirtualNode, RaftOutputs>? Observer { get; set; }
+
     /// <summary>Completes every write at once, in the step that asked for it.</summary>
     public bool IsDiskInstant { get; set; } = true;
 
@@ -53,8 +56,6 @@ public sealed class VirtualNode
 
     /// <summary>The membership at <see cref="Applied"/>: what a snapshot of this state carries (R24).</summary>
     public (ClusterConfiguration Configuration, LogIndex Index) AppliedConfiguration { get; private set; }
-
-    public LogIndex MaxIndexOnDisk => Disk.LastIndex;
 
     public void Start()
     {
@@ -173,6 +174,7 @@ public sealed class VirtualNode
             RestartStateMachine();
         }
 
+        Observer?.Invoke(this, _outputs);
         _checker.OnStep(this, _outputs);
         foreach (var message in _outputs.Messages)
         {
