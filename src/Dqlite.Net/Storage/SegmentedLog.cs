@@ -143,7 +143,7 @@ internal sealed partial class SegmentedLog : IDisposable
 
     private static void AdoptFiles(LogScan scan, LogSegmentStore store)
     {
-        var spares = store.Retire(scan.Dropped);
+        var spares = scan.Dropped.Count > 0 ? store.Retire(scan.Dropped) : [];
         scan.Dropped.ForEach(segment => segment.File.Dispose());
         scan.Dropped.Clear();
         var last = scan.Empty.Concat(scan.Chain).MaxBy(segment => segment.Sequence);

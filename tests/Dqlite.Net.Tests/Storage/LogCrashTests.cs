@@ -20,6 +20,31 @@ public sealed class LogCrashTests
         }
     }
 
+    [Test]
+    public void A_segment_that_was_being_prepared_when_the_process_stopped_is_durable_before_it_is_used()
+    {
+        for (var seed = 1; seed <= 40; seed++)
+        {
+            var fileSystem = NewFileSystem(seed);
+            using (var log = Open(fileSystem))
+            {
+                log.AppendAndFlush(Entries(1, 3, 1, 700));
+                fileSystem.CrashAfterOperations = seed % 10; // the preparation has seven operations
+                Assert.That(log.PrepareNext, seed % 10 < 7 ? Throws.TypeOf<SimulatedCrashException>() : Throws.Nothing);
+            }
+
+            fileSystem.RestartProcess();
+            using (var log = Open(fileSystem))
+            {
+                log.AppendAndFlush(Entries(4, 7, 1, 700)); // fills the next segment, no further one is prepared
+            }
+
+            fileSystem.Crash();
+            using var reopened = Open(fileSystem);
+            Assert.That(reopened.LastIndex.Value, Is.EqualTo(7), $"seed {seed}");
+        }
+    }
+
     private static void RunOrReport(int seed)
     {
         try
@@ -80,6 +105,10 @@ public sealed class LogCrashTests
                     _fileSystem.RestartProcess();
                     OpenFiles(isFirst: false);
                     Check(); // and what it reports to be durable must survive the machine's crash
+                    if (_random.Next(2) == 0)
+                    {
+                        continue;
+                    }
                 }
 
                 _fileSystem.Crash();
@@ -265,6 +294,11 @@ public sealed class LogCrashTests
 
         private void WriteMetadata()
         {
+            if (_random.Next(15) == 0)
+            {
+                _fileSystem.FailNextSyncOf = MetadataPath;
+            }
+
             _nextHardState = new HardState(_hardState.CurrentTerm.Next, new NodeId(_random.Next(1, 4)));
             _metadata.Write(_nextHardState.Value);
             (_hardState, _nextHardState) = (_nextHardState.Value, null);
