@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Security.Cryptography;
 using Dqlite.Net.Transport;
 using Dqlite.Raft;
@@ -77,9 +78,9 @@ internal sealed class Bootstrap(DqliteNodeOptions options, string address, strin
     /// <exception cref="DqliteException">Refused, or nobody answered in time.</exception>
     public async Task<Founding> JoinAsync(TimeSpan timeout, CancellationToken cancellationToken)
     {
-        var until = DateTimeOffset.UtcNow + timeout;
+        var began = Stopwatch.GetTimestamp();
         var last = "nobody answered";
-        while (DateTimeOffset.UtcNow < until)
+        while (Stopwatch.GetElapsedTime(began) < timeout)
         {
             var request = new LeaderRequest(LeaderOperation.AddMember, Address: address, Incarnation: incarnation);
             try

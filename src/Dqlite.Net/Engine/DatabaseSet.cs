@@ -52,19 +52,21 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
     /// <summary>Opens what lies in the directory. Once, at start.</summary>
     public void Load()
     {
-        System.IO.Directory.CreateDirectory(directory);
-        foreach (var path in System.IO.Directory.GetFiles(directory, "*" + DroppedSuffix).Order(StringComparer.Ordinal))
+        node.Files.CreateDirectory(directory);
+        var names = node.Files.ListFiles(directory);
+        foreach (var name in names.Where(name => name.EndsWith(DroppedSuffix, StringComparison.Ordinal)))
         {
-            var parts = System.IO.Path.GetFileName(path).Split('.');
+            var path = System.IO.Path.Combine(directory, name);
+            var parts = name.Split('.');
             if (parts.Length == 4 && TryNumber(parts[1], out var id) && TryNumber(parts[2], out var index))
             {
                 _dropped[id] = (index, path);
             }
         }
 
-        foreach (var path in System.IO.Directory.GetFiles(directory, "*.meta").Order(StringComparer.Ordinal))
+        foreach (var name in names.Where(name => name.EndsWith(DatabaseMetaFile.Extension, StringComparison.Ordinal)))
         {
-            var files = new DatabaseFiles(directory, System.IO.Path.GetFileNameWithoutExtension(path));
+            var files = new DatabaseFiles(directory, System.IO.Path.GetFileNameWithoutExtension(name));
             var metaFile = DatabaseMetaFile.Open(node.Files, files.MetaPath);
             if (_dropped.ContainsKey(metaFile.Meta.DatabaseId))
             {

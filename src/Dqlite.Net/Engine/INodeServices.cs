@@ -12,6 +12,9 @@ internal interface INodeServices
     /// <summary>Highest log index that this node has applied.</summary>
     long AppliedIndex { get; }
 
+    /// <summary>The monotonic clock, in nanoseconds.</summary>
+    long NowNs { get; }
+
     /// <summary>Drafts wait to be proposed.</summary>
     void OnDraftsQueued();
 

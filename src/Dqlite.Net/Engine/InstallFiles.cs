@@ -73,22 +73,27 @@ internal static class InstallFiles
             files.SyncDirectory(dataDirectory);
         }
 
-        if (!Directory.Exists(databaseDirectory))
+        if (!files.Exists(databaseDirectory))
         {
             return;
         }
 
-        foreach (var leftover in Directory.GetFiles(databaseDirectory, "*.new").Order(StringComparer.Ordinal))
+        foreach (var leftover in files.ListFiles(databaseDirectory).Where(IsLeftover))
         {
-            files.Delete(leftover);
+            files.Delete(Path.Combine(databaseDirectory, leftover));
         }
     }
 
+    /// <summary>Files of installs and imports that never ended.</summary>
+    private static bool IsLeftover(string name) =>
+        name.EndsWith(".new", StringComparison.Ordinal) || name.EndsWith(".import", StringComparison.Ordinal) || name.EndsWith(".import-journal", StringComparison.Ordinal);
+
     private static void RemoveOthers(IFileSystem files, string directory, InstallManifest manifest)
     {
-        foreach (var metaPath in Directory.GetFiles(directory, "*.meta").Order(StringComparer.Ordinal))
+        foreach (var metaName in files.ListFiles(directory).Where(name => name.EndsWith(DatabaseMetaFile.Extension, StringComparison.Ordinal)))
         {
-            var name = Path.GetFileNameWithoutExtension(metaPath);
+            var metaPath = Path.Combine(directory, metaName);
+            var name = Path.GetFileNameWithoutExtension(metaName);
             if (manifest.Databases.All(database => database.Name != name))
             {
                 var paths = new DatabaseFiles(directory, name);

@@ -13,6 +13,7 @@ internal sealed class NodeContext : INodeServices
 {
     private readonly List<(LogIndex Index, ClusterConfiguration Configuration)> _configurations;
     private readonly Action<Exception> _onFailure;
+    private readonly Func<long> _clock;
     private long _appliedIndex;
     private long _publishedLeaseNs;
     private volatile string? _leaderAddress;
@@ -20,6 +21,7 @@ internal sealed class NodeContext : INodeServices
 
     public NodeContext(NodeParts parts, Action<Exception> onFailure)
     {
+        _clock = parts.Clock;
         Options = parts.Options;
         Files = parts.Files;
         Metadata = parts.Metadata;
@@ -99,7 +101,7 @@ internal sealed class NodeContext : INodeServices
     public TimeProvider Time => TimeProvider.System;
 
     /// <summary>Any thread: the monotonic clock.</summary>
-    public long NowNs => MonotonicClock.NowNs;
+    public long NowNs => _clock();
 
     /// <summary>The node stops politely: nothing new begins.</summary>
     public bool IsStopping { get; set; }
@@ -313,7 +315,7 @@ internal sealed record NodeStatus(RaftRole Role, Term Term, NodeId Leader, strin
 
 /// <summary>What a node is put together from.</summary>
 internal sealed record NodeParts(DqliteNodeOptions Options, IFileSystem Files, MetadataFile Metadata, string ClusterId, LogBase LogBase, SegmentedLog Log, RaftCore Core,
-    IPeerTransport? Transport, Inbox Inbox, NodeLog NodeLog);
+    IPeerTransport? Transport, Inbox Inbox, NodeLog NodeLog, Func<long> Clock);
 
 /// <summary>Names in the data directory.</summary>
 internal static class NodeFiles

@@ -330,7 +330,7 @@ internal sealed class NodeStarter
         var log = SegmentedLog.Open(_files, LogDirectory, LogOptions(mustExist: true), logBase.Index, logBase.Term);
         var core = new RaftCore(RaftOptionsOf(metadata), InitialStateOf(logBase, log));
         _transport?.SetIdentity(IdentityOf(metadata));
-        var runtime = new NodeRuntime(new NodeParts(Options, _files, _metadata, metadata.ClusterId, logBase, log, core, _transport, _inbox, Log));
+        var runtime = new NodeRuntime(new NodeParts(Options, _files, _metadata, metadata.ClusterId, logBase, log, core, _transport, _inbox, Log, () => MonotonicClock.NowNs));
         Runtime = runtime;
         Attached?.Invoke(runtime.Node);
         _events?.Attach(runtime.Node);

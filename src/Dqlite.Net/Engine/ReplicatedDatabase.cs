@@ -461,7 +461,7 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
 
     private void OnSlotTaken(ulong ticket)
     {
-        Volatile.Write(ref _slotHeldSinceNs, MonotonicClock.NowNs);
+        Volatile.Write(ref _slotHeldSinceNs, _node.NowNs);
         Volatile.Write(ref _slotHolder, ticket);
     }
 
