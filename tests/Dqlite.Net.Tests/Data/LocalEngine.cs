@@ -30,6 +30,7 @@ internal sealed class LocalEngine : IDatabaseEngine, IPageDatabaseEvents, IDispo
     private bool _work;
     private bool _disposed;
     private bool _pagesOpen = true;
+    private bool _canWrite = true;
     private bool _losesNextSlot;
     private int _failing;
 
@@ -53,7 +54,17 @@ internal sealed class LocalEngine : IDatabaseEngine, IPageDatabaseEvents, IDispo
 
     public PageDatabase Pages { get; }
 
-    public bool CanWrite { get; private set; } = true;
+    /// <summary>Under the lock: a change of leader is one step for those who ask.</summary>
+    public bool CanWrite
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _canWrite;
+            }
+        }
+    }
 
     public string? LeaderAddress { get; set; }
 
@@ -122,7 +133,7 @@ internal sealed class LocalEngine : IDatabaseEngine, IPageDatabaseEvents, IDispo
     {
         lock (_gate)
         {
-            CanWrite = false;
+            _canWrite = false;
             Turn();
             foreach (var (lsn, source) in _commitWaiters)
             {
@@ -178,7 +189,7 @@ internal sealed class LocalEngine : IDatabaseEngine, IPageDatabaseEvents, IDispo
         var source = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         lock (_gate)
         {
-            if (!CanWrite)
+            if (!_canWrite)
             {
                 return Task.FromException(NotLeader());
             }
@@ -421,7 +432,7 @@ internal sealed class LocalEngine : IDatabaseEngine, IPageDatabaseEvents, IDispo
 
     private void FenceLocked()
     {
-        CanWrite = false;
+        _canWrite = false;
         var state = Pages.State;
         _dropped.Add((state.CommittedLsn + 1, state.LastLsn));
         Pages.Fence(state.CommittedLsn);
@@ -433,7 +444,7 @@ internal sealed class LocalEngine : IDatabaseEngine, IPageDatabaseEvents, IDispo
     private void LeadLocked()
     {
         Pages.Lead(++_term);
-        CanWrite = true;
+        _canWrite = true;
     }
 
     private static void Complete<T>(List<(ulong Lsn, T Source)> waiters, Func<ulong, Action<T>?> decide) => waiters.RemoveAll(waiter =>
