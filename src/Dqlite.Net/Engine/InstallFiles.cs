@@ -78,7 +78,7 @@ internal static class InstallFiles
             return;
         }
 
-        foreach (var leftover in Directory.GetFiles(databaseDirectory, "*.new").Order(StringComparer.Ordinal))
+        foreach (var leftover in new[] { "*.new", "*.import*" }.SelectMany(pattern => Directory.GetFiles(databaseDirectory, pattern)).Order(StringComparer.Ordinal))
         {
             files.Delete(leftover);
         }
