@@ -75,10 +75,26 @@ public sealed class DqliteCluster
             return;
         }
 
-        await ChangeAsync(LeaderOperation.Transfer, id ?? 0, cancellationToken).ConfigureAwait(false);
-        using var timer = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        timer.CancelAfter(DefaultTimeout);
-        await _node.WaitForAsync(leader => id is null ? leader.Id != before : leader.Id == id, timer.Token).ConfigureAwait(false);
+        bool IsDone(DqliteLeader leader) => id is null ? leader.Id != before : leader.Id == id;
+
+        var until = DateTimeOffset.UtcNow + DefaultTimeout;
+        while (DateTimeOffset.UtcNow < until)
+        {
+            await ChangeAsync(LeaderOperation.Transfer, id ?? 0, cancellationToken).ConfigureAwait(false);
+            using var timer = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            timer.CancelAfter((await _node.ReadyAsync(cancellationToken).ConfigureAwait(false)).Options.ElectionTimeout * 3);
+            try
+            {
+                await _node.WaitForAsync(IsDone, timer.Token).ConfigureAwait(false);
+                return;
+            }
+            catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+            {
+                // The core gave the transfer up: the target did not catch up, or is gone. Ask again.
+            }
+        }
+
+        throw DqliteErrors.Transient(Dqlite.Sqlite.ShimResult.NotLeader, $"Leadership was not handed over within {DefaultTimeout.TotalSeconds:0} s.", _node.Leader?.Address);
     }
 
     private async Task ChangeAsync(LeaderOperation operation, long id, CancellationToken cancellationToken) =>

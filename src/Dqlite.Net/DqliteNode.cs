@@ -16,7 +16,10 @@ public sealed record DqliteLeader(long Id, string Address, long Term, bool IsLoc
 /// </summary>
 public sealed class DqliteNode : IAsyncDisposable
 {
-    private static readonly TimeSpan HandOverTimeout = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan HandOverTimeout = TimeSpan.FromSeconds(2);
+
+    /// <summary>A transfer is given up by the core after an election timeout.</summary>
+    private const int MaxHandOverAttempts = 3;
 
     private readonly NodeStarter _starter;
     private readonly Lock _lock = new();
@@ -25,6 +28,7 @@ public sealed class DqliteNode : IAsyncDisposable
     private readonly Dictionary<string, DqliteDataSource> _sources = new(StringComparer.Ordinal);
     private DqliteLeader? _leader;
     private bool _announcing;
+    private bool _hasEnded;
     private Task? _stop;
 
     private DqliteNode(NodeStarter starter)
@@ -78,7 +82,11 @@ public sealed class DqliteNode : IAsyncDisposable
         options.Validate();
         var starter = new NodeStarter(options with { DataDirectory = Path.GetFullPath(options.DataDirectory) });
         var node = new DqliteNode(starter);
-        starter.Attached += context => context.StatusChanged += node.OnStatusChanged;
+        starter.Attached += context =>
+        {
+            context.StatusChanged += node.OnStatusChanged;
+            context.Ended.ContinueWith(static (_, state) => ((DqliteNode)state!).OnEnded(), node, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+        };
         await starter.StartAsync(cancellationToken).ConfigureAwait(false);
         return node;
     }
@@ -117,7 +125,11 @@ public sealed class DqliteNode : IAsyncDisposable
                 return source;
             }
 
-            return _sources[name] = new DqliteDataSource(database, new Data.ConnectionSettings());
+            // A source of a dropped database of that name: its connections answer an error already.
+            source?.Dispose();
+            _sources[name] = source = new DqliteDataSource(database, new Data.ConnectionSettings());
+            Data.OpenDatabases.Add(DataDirectory, source);
+            return source;
         }
     }
 
@@ -195,7 +207,7 @@ public sealed class DqliteNode : IAsyncDisposable
         var waiter = new LeaderWaiter(condition, new TaskCompletionSource<DqliteLeader>(TaskCreationOptions.RunContinuationsAsynchronously));
         lock (_lock)
         {
-            if (_stop is not null || Failure is not null)
+            if (_hasEnded || _stop is not null || Failure is not null)
             {
                 return Task.FromException<DqliteLeader>(DqliteErrors.Stopped(Failure));
             }
@@ -257,54 +269,75 @@ public sealed class DqliteNode : IAsyncDisposable
     }
 
     /// <summary>A transfer that does not work out must not keep the node from stopping: the others elect a leader by themselves.</summary>
-    private async Task HandOverAsync(NodeContext context, CancellationToken cancellationToken)
+    private static async Task HandOverAsync(NodeContext context, CancellationToken cancellationToken)
     {
         using var timer = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         timer.CancelAfter(HandOverTimeout);
-        var gone = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        void OnStatus(NodeStatus status)
-        {
-            if (status.Role != RaftRole.Leader)
-            {
-                gone.TrySetResult();
-            }
-        }
-
-        context.StatusChanged += OnStatus;
         try
         {
-            context.Call((nowNs, outputs) =>
+            for (var attempts = 0; attempts < MaxHandOverAttempts; attempts += await TryHandOverAsync(context, timer.Token).ConfigureAwait(false))
             {
-                if (context.Core.TransferLeadership(NodeId.None, nowNs, outputs) != RefusalReason.None)
-                {
-                    gone.TrySetResult();
-                }
-            });
-            await Task.WhenAny(gone.Task, Task.Delay(Timeout.Infinite, timer.Token)).ConfigureAwait(false);
+                await Task.Delay(context.Options.TickInterval, timer.Token).ConfigureAwait(false);
+            }
         }
-        finally
+        catch (OperationCanceledException)
         {
-            context.StatusChanged -= OnStatus;
+            // The time is up.
         }
+        catch (DqliteException)
+        {
+            // The node failed meanwhile: nothing is left to hand over.
+        }
+    }
+
+    /// <summary>One look: begins a transfer unless one is going on; 1 when it was begun, enough to end when there is nothing left to wait for.</summary>
+    private static async Task<int> TryHandOverAsync(NodeContext context, CancellationToken cancellationToken)
+    {
+        var answer = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);
+        context.Call((nowNs, outputs) => answer.TrySetResult(context.Core.Role switch
+        {
+            // Commits in flight learn their fate from the next leader; stopping before would make it unknown.
+            not RaftRole.Leader => context.Databases.All.Any(database => database.HasUndecided) ? 0 : MaxHandOverAttempts,
+            _ when context.Core.IsTransferInProgress => 0,
+            _ => context.Core.TransferLeadership(NodeId.None, nowNs, outputs) == RefusalReason.None ? 1 : MaxHandOverAttempts,
+        }));
+        return await context.UntilEndedAsync(answer.Task).WaitAsync(cancellationToken).ConfigureAwait(false);
     }
 
     private async Task EndAsync(bool abruptly)
     {
-        await _starter.StopAsync(abruptly).ConfigureAwait(false);
+        try
+        {
+            await _starter.StopAsync(abruptly).ConfigureAwait(false);
+        }
+        finally
+        {
+            OnEnded();
+            List<DqliteDataSource> sources;
+            lock (_lock)
+            {
+                sources = [.. _sources.Values];
+            }
+
+            foreach (var source in sources)
+            {
+                await source.DisposeAsync().ConfigureAwait(false);
+            }
+        }
+    }
+
+    /// <summary>The node has stopped, by a call or by itself: nobody waits for a leader any more.</summary>
+    private void OnEnded()
+    {
         List<LeaderWaiter> waiters;
-        List<DqliteDataSource> sources;
         lock (_lock)
         {
+            _hasEnded = true;
             waiters = [.. _waiters];
-            sources = [.. _sources.Values];
-            _leader = null;
+            SetLeader(null);
         }
 
         waiters.ForEach(waiter => waiter.Completion.TrySetException(DqliteErrors.Stopped(Failure)));
-        foreach (var source in sources)
-        {
-            await source.DisposeAsync().ConfigureAwait(false);
-        }
     }
 
     /// <summary>On the node's loop: must not run foreign code.</summary>
@@ -313,8 +346,7 @@ public sealed class DqliteNode : IAsyncDisposable
         var leader = status.Leader == NodeId.None ? null : new DqliteLeader(status.Leader.Value, status.LeaderAddress ?? "", status.Term.Value, status.Leader.Value == Id);
         lock (_lock)
         {
-            var changed = leader != _leader;
-            _leader = leader;
+            SetLeader(leader);
             foreach (var waiter in _waiters)
             {
                 if (leader is not null && waiter.Condition(leader))
@@ -327,15 +359,23 @@ public sealed class DqliteNode : IAsyncDisposable
                 }
             }
 
-            if (changed)
-            {
-                _announcements.Enqueue(leader);
-                if (!_announcing)
-                {
-                    _announcing = true;
-                    ThreadPool.UnsafeQueueUserWorkItem(static node => node.Announce(), this, preferLocal: false);
-                }
-            }
+        }
+    }
+
+    /// <summary>Under the lock.</summary>
+    private void SetLeader(DqliteLeader? leader)
+    {
+        if (leader == _leader)
+        {
+            return;
+        }
+
+        _leader = leader;
+        _announcements.Enqueue(leader);
+        if (!_announcing)
+        {
+            _announcing = true;
+            ThreadPool.UnsafeQueueUserWorkItem(static node => node.Announce(), this, preferLocal: false);
         }
     }
 

@@ -5,8 +5,7 @@ namespace Dqlite.Net.Engine;
 /// <summary>Applies committed entries to the databases, in order. Belongs to the loop.</summary>
 internal sealed class Applier(NodeContext node, LogIndex applied)
 {
-    private readonly Dictionary<long, Action<bool>> _waiters = [];
-    private readonly Dictionary<long, Term> _waiterTerms = [];
+    private readonly List<Waiter> _waiters = [];
 
     /// <summary>What Raft has committed.</summary>
     public LogIndex CommitIndex { get; set; } = applied;
@@ -17,19 +16,8 @@ internal sealed class Applier(NodeContext node, LogIndex applied)
     /// <summary>Whether committed entries wait.</summary>
     public bool HasMore => LastApplied < CommitIndex;
 
-    /// <summary>Calls back when the entry at this index is applied: true when it is the one of this term.</summary>
-    public void WhenApplied(LogIndex index, Term term, Action<bool> callback)
-    {
-        if (_waiters.Remove(index.Value, out var overtaken))
-        {
-            // A leader that appends at this index again has lost the entry of an earlier term there: it was never committed.
-            _waiterTerms.Remove(index.Value);
-            overtaken(false);
-        }
-
-        _waiters.Add(index.Value, callback);
-        _waiterTerms.Add(index.Value, term);
-    }
+    /// <summary>Calls back when the log has decided about a proposal: true when it was committed and applied.</summary>
+    public void WhenApplied(LogIndex index, Term term, Action<bool> callback) => _waiters.Add(new Waiter(index, term, callback));
 
     /// <summary>Applies up to about so many bytes of entries.</summary>
     public void Apply(long maxBytes, long nowNs, RaftOutputs outputs)
@@ -46,11 +34,7 @@ internal sealed class Applier(NodeContext node, LogIndex applied)
             LastApplied = entry.Index;
             node.Checkpoints.OnApplied(entry.Index, entry.Payload.Length);
             maxBytes -= entry.Payload.Length + 64;
-            if (_waiters.Remove(entry.Index.Value, out var waiter))
-            {
-                _waiterTerms.Remove(entry.Index.Value, out var term);
-                waiter(term == entry.Term);
-            }
+            Decide(entry.Index, entry.Term);
         }
 
         node.Cache.Trim(LogIndexMin(LastApplied, node.Core.PersistedIndex));
@@ -62,11 +46,25 @@ internal sealed class Applier(NodeContext node, LogIndex applied)
     {
         LastApplied = index;
         CommitIndex = index;
-        foreach (var waiting in _waiters.Keys.Where(waiting => waiting <= index.Value).ToArray())
+        foreach (var waiter in _waiters.Where(waiter => waiter.Index <= index).ToArray())
         {
-            _waiters.Remove(waiting, out var waiter);
-            _waiterTerms.Remove(waiting, out var term);
-            waiter!(node.Core.TermAt(new LogIndex(waiting)) == term);
+            _waiters.Remove(waiter);
+            waiter.Callback(node.Core.TermAt(waiter.Index) == waiter.Term);
+        }
+
+        Decide(index, node.Core.TermAt(index) ?? Term.Zero);
+    }
+
+    private void Decide(LogIndex index, Term term)
+    {
+        for (var i = _waiters.Count - 1; i >= 0; i--)
+        {
+            var waiter = _waiters[i];
+            if (LogDecision.IsDecided(waiter.Index, waiter.Term, index, term))
+            {
+                _waiters.RemoveAt(i);
+                waiter.Callback(waiter.Index == index && waiter.Term == term);
+            }
         }
     }
 
@@ -113,4 +111,6 @@ internal sealed class Applier(NodeContext node, LogIndex applied)
                 throw new RaftInvariantException($"Entry {entry.Index} has an unknown application kind.");
         }
     }
+
+    private sealed record Waiter(LogIndex Index, Term Term, Action<bool> Callback);
 }

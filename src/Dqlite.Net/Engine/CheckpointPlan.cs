@@ -124,7 +124,7 @@ internal sealed class CheckpointPlan(NodeContext node)
             bytes = mark.Bytes;
         }
 
-        return bytes == 0 && _sizeMarks.TryPeek(out var first) ? first.Bytes - SizeMarkBytes : bytes;
+        return bytes != 0 ? bytes : _sizeMarks.TryPeek(out var first) ? first.Bytes - SizeMarkBytes : _markedBytes;
     }
 
     /// <summary>Drops what no database, no running stream and no retained tail needs.</summary>

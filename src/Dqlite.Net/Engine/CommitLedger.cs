@@ -120,9 +120,11 @@ internal sealed class CommitLedger(string database, Func<string?> leaderAddress)
                 }
             }
 
-            if (draftHead > proposedLsn)
+            // An earlier fence may have dropped LSNs that nothing has been committed above since.
+            var first = Math.Max(proposedLsn, _ranges.Count > 0 ? _ranges[^1].Last : 0) + 1;
+            if (draftHead >= first)
             {
-                _ranges.Add(new Range(proposedLsn + 1, draftHead, default, State.Dropped));
+                _ranges.Add(new Range(first, draftHead, default, State.Dropped));
             }
 
             all = DrainAll();

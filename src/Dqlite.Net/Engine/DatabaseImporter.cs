@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
-using Dqlite.Raft;
 using Dqlite.Sqlite;
 using SQLitePCL;
 
@@ -57,38 +56,36 @@ internal static class DatabaseImporter
         pageSize = pageSize == 1 ? 65536 : pageSize;
         var pageCount = checked((uint)(file.Length / pageSize));
         var vacuum = header[52] == 0 && header[53] == 0 && header[54] == 0 && header[55] == 0 ? 0 : header[67] == 0 ? 1 : 2;
-        var created = await node.Requests.AskAsync(
-            new LeaderRequest(LeaderOperation.CreateDatabase, name, pageSize, vacuum, Published: false), TimeSpan.FromSeconds(30), cancellationToken).ConfigureAwait(false);
+        var proposer = await ImportProposer.CreateAsync(node, name, EntryCodec.Create(name, pageSize, vacuum, published: false), cancellationToken).ConfigureAwait(false);
         var published = false;
         try
         {
-            await SendPagesAsync(node, created.Index, file, pageSize, pageCount, cancellationToken).ConfigureAwait(false);
-            var (index, committed) = await ProposeAsync(node, EntryCodec.Publish(created.Index), cancellationToken).ConfigureAwait(false);
+            await SendPagesAsync(proposer, file, pageSize, pageCount, cancellationToken).ConfigureAwait(false);
+            var (_, committed) = await proposer.ProposeAsync(EntryCodec.Publish(proposer.DatabaseId), cancellationToken).ConfigureAwait(false);
             await committed.WaitAsync(cancellationToken).ConfigureAwait(false);
             published = true;
-            await node.Reads.WaitAppliedAsync(index).WaitAsync(cancellationToken).ConfigureAwait(false);
         }
         finally
         {
             if (!published)
             {
-                node.ProposeLater(EntryCodec.Drop(created.Index));
+                proposer.Drop();
             }
         }
     }
 
     /// <summary>The checksum of an entry is the one of the pages so far: pages that have not arrived count as absent, so it is built up with them.</summary>
-    private static async Task SendPagesAsync(NodeContext node, long databaseId, DurableFile file, int pageSize, uint pageCount, CancellationToken cancellationToken)
+    private static async Task SendPagesAsync(ImportProposer proposer, DurableFile file, int pageSize, uint pageCount, CancellationToken cancellationToken)
     {
         var perEntry = Math.Max(1, EntryBytes / pageSize);
         var lockPage = (uint)(0x40000000 / pageSize) + 1;
-        var window = new Queue<Task<long>>();
-        var previous = databaseId;
+        var window = new Queue<Task>();
+        var previous = proposer.DatabaseId;
         var checksum = 0UL;
         for (uint first = 1; first <= pageCount; first += (uint)perEntry)
         {
             var last = Math.Min(pageCount, first + (uint)perEntry - 1);
-            var payload = Fill(file, databaseId, pageSize, first, last, lockPage, ref checksum);
+            var payload = Fill(file, proposer.DatabaseId, pageSize, first, last, lockPage, ref checksum);
             if (window.Count >= Window)
             {
                 await window.Dequeue().WaitAsync(cancellationToken).ConfigureAwait(false);
@@ -96,7 +93,7 @@ internal static class DatabaseImporter
 
             // The index is known when the core has taken the entry, long before it is committed: the next entry can name it.
             EntryCodec.SetPrevious(payload, previous);
-            var (index, committed) = await ProposeAsync(node, payload, cancellationToken).ConfigureAwait(false);
+            var (index, committed) = await proposer.ProposeAsync(payload, cancellationToken).ConfigureAwait(false);
             previous = index;
             window.Enqueue(committed);
         }
@@ -140,40 +137,6 @@ internal static class DatabaseImporter
 
         EntryCodec.SetChecksum(payload, checksum);
         return payload;
-    }
-
-    private static async Task<(long Index, Task<long> Committed)> ProposeAsync(NodeContext node, byte[] payload, CancellationToken cancellationToken)
-    {
-        var proposed = new TaskCompletionSource<(long, Task<long>)>(TaskCreationOptions.RunContinuationsAsynchronously);
-        var posted = node.Call((nowNs, outputs) =>
-        {
-            var committed = new TaskCompletionSource<long>(TaskCreationOptions.RunContinuationsAsynchronously);
-            var result = node.Core.Propose(node.Core.CurrentTerm, payload, nowNs, outputs);
-            if (result.Refusal != RefusalReason.None)
-            {
-                proposed.TrySetException(DqliteErrors.NotLeader(node.LeaderAddress));
-                return;
-            }
-
-            node.Applier.WhenApplied(result.Index, result.Term, own =>
-            {
-                if (own)
-                {
-                    committed.TrySetResult(result.Index.Value);
-                }
-                else
-                {
-                    committed.TrySetException(DqliteErrors.NotLeader(node.LeaderAddress));
-                }
-            });
-            proposed.TrySetResult((result.Index.Value, committed.Task));
-        });
-        if (!posted)
-        {
-            throw node.StoppedError();
-        }
-
-        return await proposed.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
     }
 
     private static void Copy(string source, string target)

@@ -15,7 +15,7 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
 {
     private const string DroppedSuffix = ".dropped";
     private readonly SortedDictionary<long, ReplicatedDatabase> _byId = [];
-    private readonly SortedDictionary<long, (long DropIndex, string Path)> _dropped = [];
+    private readonly SortedDictionary<long, DroppedDatabase> _dropped = [];
     private ImmutableDictionary<string, ReplicatedDatabase> _published = ImmutableDictionary.Create<string, ReplicatedDatabase>(StringComparer.Ordinal);
 
     /// <summary>All, unpublished ones included, by id.</summary>
@@ -60,7 +60,7 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
             var parts = name.Split('.');
             if (parts.Length == 4 && TryNumber(parts[1], out var id) && TryNumber(parts[2], out var index))
             {
-                _dropped[id] = (index, path);
+                _dropped[id] = new DroppedDatabase(parts[0], index, path);
             }
         }
 
@@ -94,7 +94,8 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
     /// <summary>Applies a create entry. A name that exists makes it void: whoever asked finds the other database.</summary>
     public void Create(LogIndex index, CreateEntry entry)
     {
-        if (_byId.ContainsKey(index.Value) || _dropped.ContainsKey(index.Value) || FindByName(entry.Name) is not null || !DatabaseName.IsValid(entry.Name))
+        if (_byId.ContainsKey(index.Value) || _dropped.ContainsKey(index.Value) || FindByName(entry.Name) is not null || WasTaken(entry.Name, index)
+            || !DatabaseName.IsValid(entry.Name))
         {
             return;
         }
@@ -123,6 +124,26 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
         node.Replicator.OnVisible(database);
     }
 
+    /// <summary>Whether the database exists here: its create entry was not void, and it was not dropped.</summary>
+    public bool Exists(long id) => _byId.ContainsKey(id);
+
+    /// <summary>Whether entries of an import may be proposed for it.</summary>
+    public bool IsOpenForImport(long id) => _byId.TryGetValue(id, out var database) && !database.IsPublished && !database.IsDropProposed;
+
+    /// <summary>Replayed after a restart: the name belonged then to a database that was dropped later.</summary>
+    private bool WasTaken(string name, LogIndex index)
+    {
+        foreach (var (id, dropped) in _dropped)
+        {
+            if (dropped.Name == name && id < index.Value && index.Value < dropped.DropIndex)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
     /// <summary>Applies a drop entry.</summary>
     public void Drop(long id, LogIndex index)
     {
@@ -134,7 +155,7 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
         var marker = System.IO.Path.Combine(directory, string.Create(CultureInfo.InvariantCulture, $"{database.Name}.{id}.{index}{DroppedSuffix}"));
         node.Files.CreateEmpty(marker);
         node.Files.SyncDirectory(directory);
-        _dropped[id] = (index.Value, marker);
+        _dropped[id] = new DroppedDatabase(database.Name, index.Value, marker);
         Remove(database, new DqliteException($"Database '{database.Name}' was dropped.", 14, false, null));
         if (!database.IsCheckpointing)
         {
@@ -178,7 +199,31 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
     {
         foreach (var database in _byId.Values.Where(database => !database.IsPublished && node.Core.TermAt(new LogIndex(database.Id)) != term))
         {
-            node.ProposeLater(EntryCodec.Drop(database.Id));
+            node.Call((nowNs, outputs) =>
+            {
+                // A refusal needs no care: the next leader looks for the same reason again.
+                if (node.Replicator.IsOpen && Exists(database.Id))
+                {
+                    ProposeDrop(database, nowNs, outputs);
+                }
+            });
+        }
+    }
+
+    /// <summary>Proposes to drop a database; entries for it must not follow that one.</summary>
+    public ProposalResult ProposeDrop(ReplicatedDatabase database, long nowNs, RaftOutputs outputs)
+    {
+        var result = node.Core.Propose(node.Core.CurrentTerm, EntryCodec.Drop(database.Id), nowNs, outputs);
+        database.IsDropProposed |= result.Refusal == RefusalReason.None;
+        return result;
+    }
+
+    /// <summary>Drops what an import that did not get to its end has left, if this node leads; else the next leader does.</summary>
+    public void DropUnpublished(long id, long nowNs, RaftOutputs outputs)
+    {
+        if (node.Replicator.IsOpen && _byId.TryGetValue(id, out var database) && !database.IsPublished && !database.IsDropProposed)
+        {
+            ProposeDrop(database, nowNs, outputs);
         }
     }
 
@@ -194,9 +239,9 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
     /// <summary>The log no longer holds anything up to here: markers of databases dropped before it are not needed any more.</summary>
     public void ForgetDropped(LogIndex baseIndex)
     {
-        foreach (var (id, (dropIndex, path)) in _dropped.Where(pair => pair.Value.DropIndex <= baseIndex.Value).ToArray())
+        foreach (var (id, dropped) in _dropped.Where(pair => pair.Value.DropIndex <= baseIndex.Value).ToArray())
         {
-            node.Files.Delete(path);
+            node.Files.Delete(dropped.MarkerPath);
             _dropped.Remove(id);
         }
     }
@@ -214,6 +259,12 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
     public void Add(ReplicatedDatabase database)
     {
         _byId.Add(database.Id, database);
+        Show(database);
+    }
+
+    /// <summary>Makes a database visible once it is published.</summary>
+    public void Show(ReplicatedDatabase database)
+    {
         if (database.IsPublished)
         {
             _published = _published.SetItem(database.Name, database);
@@ -250,6 +301,8 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
             database.Dispose();
         }
     }
+
+    private sealed record DroppedDatabase(string Name, long DropIndex, string MarkerPath);
 
     private static bool TryNumber(string text, out long number) => long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out number);
 }

@@ -86,7 +86,7 @@ internal static class InstallFiles
 
     /// <summary>Files of installs and imports that never ended.</summary>
     private static bool IsLeftover(string name) =>
-        name.EndsWith(".new", StringComparison.Ordinal) || name.EndsWith(".import", StringComparison.Ordinal) || name.EndsWith(".import-journal", StringComparison.Ordinal);
+        name.EndsWith(".new", StringComparison.Ordinal) || name.Contains(".import", StringComparison.Ordinal);
 
     private static void RemoveOthers(IFileSystem files, string directory, InstallManifest manifest)
     {

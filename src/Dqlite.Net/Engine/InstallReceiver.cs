@@ -13,12 +13,16 @@ internal sealed class InstallReceiver
     private readonly NodeContext _node;
     private readonly long _stream;
     private readonly List<DatabaseFileBuilder> _builders = [];
+    private readonly InstallReceiver? _previous;
+    private readonly ManualResetEventSlim _ended = new();
     private InstallManifest? _manifest;
     private bool _aborted;
 
-    public InstallReceiver(NodeContext node, NodeId from, long stream)
+    /// <summary>Begins; waits on its own thread until the one before it, which was aborted, has closed its files: they have the same names.</summary>
+    public InstallReceiver(NodeContext node, NodeId from, long stream, InstallReceiver? previous)
     {
         _node = node;
+        _previous = previous;
         From = from;
         _stream = stream;
         new Thread(Run) { IsBackground = true, Name = $"dqlite-install-{node.Name}" }.Start();
@@ -59,6 +63,7 @@ internal sealed class InstallReceiver
         long expected = 0;
         try
         {
+            _previous?._ended.Wait();
             while (Next() is { } chunk)
             {
                 if (chunk.Sequence != expected++)
@@ -76,7 +81,9 @@ internal sealed class InstallReceiver
                 Ack(chunk.Sequence, 0);
             }
         }
-        catch (Exception exception) when (exception is InvalidDataException or ShimException or IOException)
+#pragma warning disable CA1031 // The thread's boundary: whatever is wrong with a stream ends the stream; the sender begins another one.
+        catch (Exception exception)
+#pragma warning restore CA1031
         {
             _node.Log.SnapshotReceiveFailed(From.Value, exception.Message, exception);
             Ack(0, 2);
@@ -84,6 +91,7 @@ internal sealed class InstallReceiver
         finally
         {
             _builders.ForEach(builder => builder.Dispose());
+            _ended.Set();
             _node.Call((_, _) => _node.Installs.OnReceiverEnded(this));
         }
     }
@@ -159,6 +167,6 @@ internal sealed class InstallReceiver
         }
 
         _node.Files.SyncDirectory(_node.Databases.Directory);
-        _node.Call((nowNs, outputs) => _node.Installs.Install(this, _manifest, nowNs, outputs));
+        _node.Call((nowNs, outputs) => _node.Installs.OnReceived(this, _manifest, nowNs, outputs));
     }
 }

@@ -104,7 +104,9 @@ internal sealed class InstallSender : IDisposable
         {
             success = Send(InstallMessages.ManifestChunk, _manifest.Encode()) && SendDatabases() && Send(InstallMessages.EndChunk, ReadOnlyMemory<byte>.Empty) && WaitInstalled();
         }
-        catch (ShimException exception)
+#pragma warning disable CA1031 // The thread's boundary: a database that was dropped, or cannot be read, ends the stream, not the process.
+        catch (Exception exception)
+#pragma warning restore CA1031
         {
             _node.Log.SnapshotSendFailed(Peer.Value, exception.Message, exception);
         }

@@ -10,6 +10,7 @@ internal sealed class Installs(NodeContext node)
 {
     private readonly List<InstallSender> _senders = [];
     private InstallReceiver? _receiver;
+    private InstallReceiver? _last;
     private (InstallReceiver Receiver, InstallManifest Manifest)? _waiting;
     private long _nextStream;
 
@@ -21,6 +22,13 @@ internal sealed class Installs(NodeContext node)
     {
         if (_senders.Any(sender => sender.Peer == peer))
         {
+            return;
+        }
+
+        if (node.Databases.All.Any(database => database.AppliedIndex > node.Applier.LastApplied.Value || database.IsRecovering))
+        {
+            // The log is still replayed after a start: files and applied index do not belong together yet. The core asks again.
+            node.Call((nowNs, outputs) => node.Core.SnapshotSent(peer, false, LogIndex.Zero, nowNs, outputs));
             return;
         }
 
@@ -65,15 +73,25 @@ internal sealed class Installs(NodeContext node)
     }
 
     /// <summary>A connection to a peer ended: its streams are void.</summary>
-    public void OnDisconnected(NodeId peer) => _senders.Find(sender => sender.Peer == peer)?.Abort();
+    public void OnDisconnected(NodeId peer)
+    {
+        _senders.Find(sender => sender.Peer == peer)?.Abort();
+        if (_receiver?.From == peer)
+        {
+            _receiver.Abort();
+        }
+    }
 
     /// <summary>A piece of a stream to this node.</summary>
     public void OnChunk(NodeId from, StreamChunk chunk)
     {
         if (chunk.Sequence == 0)
         {
+            // The files of a stream that waits to be installed would be overwritten: it is void.
+            _waiting = null;
             _receiver?.Abort();
-            _receiver = new InstallReceiver(node, from, chunk.StreamId);
+            _receiver = new InstallReceiver(node, from, chunk.StreamId, _last);
+            _last = _receiver;
         }
 
         if (_receiver is not null && _receiver.Stream == chunk.StreamId)
@@ -92,7 +110,15 @@ internal sealed class Installs(NodeContext node)
     }
 
     /// <summary>Everything has arrived and was verified.</summary>
-    public void Install(InstallReceiver receiver, InstallManifest manifest, long nowNs, RaftOutputs outputs)
+    public void OnReceived(InstallReceiver receiver, InstallManifest manifest, long nowNs, RaftOutputs outputs)
+    {
+        if (receiver == _receiver)
+        {
+            Install(receiver, manifest, nowNs, outputs);
+        }
+    }
+
+    private void Install(InstallReceiver receiver, InstallManifest manifest, long nowNs, RaftOutputs outputs)
     {
         if (manifest.Index <= node.Core.CommitIndex || manifest.Index <= node.Applier.LastApplied)
         {
@@ -166,6 +192,7 @@ internal sealed class Installs(NodeContext node)
             if (existing is not null)
             {
                 existing.OnInstalled(metaFile);
+                node.Databases.Show(existing);
             }
             else
             {

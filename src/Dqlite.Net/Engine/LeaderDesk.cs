@@ -26,7 +26,8 @@ internal sealed class LeaderDesk(NodeContext node)
         var last = "no leader is known";
         while (true)
         {
-            var reply = await AskOnceOrGiveUpAsync(request).ConfigureAwait(false);
+            var reply = await AskOnceInTimeAsync(request, timer.Token).ConfigureAwait(false);
+            cancellationToken.ThrowIfCancellationRequested();
             switch (reply.Status)
             {
                 case LeaderStatus.Done:
@@ -55,6 +56,19 @@ internal sealed class LeaderDesk(NodeContext node)
 
     /// <summary>Loop: a request or an answer of a peer.</summary>
     public void OnMessage(NodeId from, NodeMessage message, long nowNs, RaftOutputs outputs)
+    {
+        try
+        {
+            Dispatch(from, message, nowNs, outputs);
+        }
+        catch (Exception exception) when (exception is InvalidDataException or MessagePackSerializationException)
+        {
+            // Of another version, or damaged: the asker repeats it or gives up. A peer must not be able to stop this node.
+            node.Log.UnexpectedMessage(from.Value, message.Kind);
+        }
+    }
+
+    private void Dispatch(NodeId from, NodeMessage message, long nowNs, RaftOutputs outputs)
     {
         switch (message.Kind)
         {
@@ -127,16 +141,20 @@ internal sealed class LeaderDesk(NodeContext node)
         _asks.Clear();
     }
 
-    /// <summary>An answer that does not come in time was lost with its leader: every operation may be asked again.</summary>
-    private async Task<LeaderReply> AskOnceOrGiveUpAsync(LeaderRequest request)
+    /// <summary>An answer that does not come (the request was lost, or nothing can be committed now) is one to ask for again.</summary>
+    private async Task<LeaderReply> AskOnceInTimeAsync(LeaderRequest request, CancellationToken cancellationToken)
     {
         try
         {
-            return await AskOnceAsync(request).WaitAsync(AnswerTimeout, node.Time, CancellationToken.None).ConfigureAwait(false);
+            return await node.UntilEndedAsync(AskOnceAsync(request)).WaitAsync(AnswerTimeout, node.Time, cancellationToken).ConfigureAwait(false);
         }
         catch (TimeoutException)
         {
-            return new LeaderReply(LeaderStatus.Retry, Text: "the leader did not answer");
+            return new LeaderReply(LeaderStatus.Retry, Text: "the leader did not answer in time");
+        }
+        catch (OperationCanceledException)
+        {
+            return new LeaderReply(LeaderStatus.Retry, Text: "the leader did not answer in time");
         }
     }
 
@@ -200,7 +218,8 @@ internal sealed class LeaderDesk(NodeContext node)
             return;
         }
 
-        Propose(EntryCodec.Drop(existing.Id), nowNs, outputs, reply);
+        var result = node.Databases.ProposeDrop(existing, nowNs, outputs);
+        WhenCommitted(result, new LeaderReply(LeaderStatus.Done, result.Index.Value), reply);
     }
 
     private void Propose(byte[] payload, long nowNs, RaftOutputs outputs, Action<LeaderReply> reply)

@@ -14,6 +14,7 @@ internal sealed class NodeContext : INodeServices
     private readonly List<(LogIndex Index, ClusterConfiguration Configuration)> _configurations;
     private readonly Action<Exception> _onFailure;
     private readonly Func<long> _clock;
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _appliedIndex;
     private long _publishedLeaseNs;
     private volatile string? _leaderAddress;
@@ -144,8 +145,21 @@ internal sealed class NodeContext : INodeServices
             throw StoppedError();
         }
 
-        return await answer.Task.WaitAsync(cancellationToken).ConfigureAwait(false);
+        return await UntilEndedAsync(answer.Task).WaitAsync(cancellationToken).ConfigureAwait(false);
     }
+
+    /// <summary>Any thread: waits for an answer of the loop, which may end without giving it.</summary>
+    public async Task<T> UntilEndedAsync<T>(Task<T> answer)
+    {
+        await Task.WhenAny(answer, _ended.Task).ConfigureAwait(false);
+        return answer.IsCompleted ? await answer.ConfigureAwait(false) : throw StoppedError();
+    }
+
+    /// <summary>Any thread: completes when the loop has ended, and answers nothing any more.</summary>
+    public Task Ended => _ended.Task;
+
+    /// <summary>Loop: it has ended, and answers nothing any more.</summary>
+    public void OnEnded() => _ended.TrySetResult();
 
     /// <summary>Any thread: runs an action on the loop; false when it has ended.</summary>
     public bool Call(Action<long, RaftOutputs> action) => Inbox.Post(new NodeEvent(NodeEventKind.Call, action));
@@ -181,16 +195,6 @@ internal sealed class NodeContext : INodeServices
 
         return entries;
     }
-
-    /// <summary>Proposes an entry as soon as the present step is done.</summary>
-    public void ProposeLater(byte[] payload) => Call((nowNs, outputs) =>
-    {
-        if (Replicator.IsOpen)
-        {
-            // A refusal needs no care: the next leader looks for the same reason again.
-            Core.Propose(Core.CurrentTerm, payload, nowNs, outputs);
-        }
-    });
 
     /// <summary>Every tick.</summary>
     public void OnTick(long nowNs)
@@ -289,12 +293,13 @@ internal sealed class NodeContext : INodeServices
 
     private CommitOutcome Outcome(LogIndex index, Term term)
     {
-        if (index > Applier.LastApplied)
+        if (index <= Applier.LastApplied)
         {
-            return CommitOutcome.Undecided;
+            return Core.TermAt(index) == term ? CommitOutcome.Committed : CommitOutcome.NotCommitted;
         }
 
-        return Core.TermAt(index) == term ? CommitOutcome.Committed : CommitOutcome.NotCommitted;
+        // Nothing is applied at the index yet, but a later term may already begin below it: see LogDecision.
+        return Core.TermAt(Applier.LastApplied) > term ? CommitOutcome.NotCommitted : CommitOutcome.Undecided;
     }
 
     private void PublishStatus()

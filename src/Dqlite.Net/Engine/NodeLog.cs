@@ -64,6 +64,9 @@ internal sealed partial class NodeLog(ILogger logger)
     [LoggerMessage(19, LogLevel.Information, "This node is not a voter yet: {Reason}")]
     public partial void PromotionWaits(string reason);
 
+    [LoggerMessage(21, LogLevel.Warning, "Not everything could be closed while the node stopped")]
+    public partial void EndFailed(Exception exception);
+
     [LoggerMessage(20, LogLevel.Error, "This node may not become a voter: {Reason}")]
     public partial void PromotionRefused(string reason);
 }

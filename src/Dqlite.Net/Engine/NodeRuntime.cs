@@ -110,51 +110,64 @@ internal sealed class NodeRuntime
 
     private void EndAndReport()
     {
-        try
+        var failures = End();
+        _node.OnEnded();
+        if (failures.Count > 0)
         {
-            End();
-        }
-#pragma warning disable CA1031 // Reported to whoever stops the node.
-        catch (Exception exception)
-#pragma warning restore CA1031
-        {
-            _stopped.TrySetException(exception);
+            _stopped.TrySetException(failures);
         }
 
         _stopped.TrySetResult();
     }
 
-    private void End()
+    /// <summary>Every step is taken, whatever happens in those before it: files and locks must be free afterwards.</summary>
+    private List<Exception> End()
     {
+        var failures = new List<Exception>();
+        void Step(Action action)
+        {
+            try
+            {
+                action();
+            }
+#pragma warning disable CA1031 // Reported to whoever stops the node.
+            catch (Exception exception)
+#pragma warning restore CA1031
+            {
+                failures.Add(exception);
+            }
+        }
+
         var reason = _node.StoppedError();
         _node.IsStopping = true;
         _node.Inbox.Close();
         if (_abrupt)
         {
-            _node.Transport?.StopAbruptly();
+            Step(() => _node.Transport?.StopAbruptly());
         }
 
-        _node.Installs.Stop();
-        _node.Replicator.Close();
-        _node.Databases.Stop(reason);
-        _node.Reads.Stop(reason);
-        _node.Requests.Stop(reason);
-        _node.Checkpoints.Stop();
-        _checkpointer.Dispose();
-        _node.LogWriter.Stop(_abrupt);
+        Step(_node.Installs.Stop);
+        Step(_node.Replicator.Close);
+        Step(() => _node.Databases.Stop(reason));
+        Step(() => _node.Reads.Stop(reason));
+        Step(() => _node.Requests.Stop(reason));
+        Step(_node.Checkpoints.Stop);
+        Step(_checkpointer.Dispose);
+        Step(() => _node.LogWriter.Stop(_abrupt));
         if (!_abrupt)
         {
             foreach (var database in _node.Databases.All)
             {
-                FinalCheckpoint(database);
+                Step(() => FinalCheckpoint(database));
             }
         }
 
-        _node.Databases.Close();
-        _node.Transport?.Dispose();
-        _node.LogWriter.Dispose();
-        _node.PublishStopped();
+        Step(_node.Databases.Close);
+        Step(() => _node.Transport?.Dispose());
+        Step(_node.LogWriter.Dispose);
+        Step(_node.PublishStopped);
         _node.Log.Stopped(_node.Core.Id.Value);
+        return failures;
     }
 
     /// <summary>The log was flushed to its end, so everything that is applied may go to the file.</summary>

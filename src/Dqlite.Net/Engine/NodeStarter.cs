@@ -111,15 +111,26 @@ internal sealed class NodeStarter
                 runtime.Stop();
             }
 
-            await runtime.Stopped.ConfigureAwait(false);
         }
         else
         {
             _transport?.Dispose();
         }
 
-        _metadata?.Dispose();
-        _lock?.Dispose();
+        try
+        {
+            await (Runtime?.Stopped ?? Task.CompletedTask).ConfigureAwait(false);
+        }
+        catch (Exception exception) when (Failure is not null || abruptly)
+        {
+            // Whatever else goes wrong in a node that failed or was killed is a consequence; Failure holds the cause.
+            Log.EndFailed(exception);
+        }
+        finally
+        {
+            _metadata?.Dispose();
+            _lock?.Dispose();
+        }
     }
 
     /// <summary>The errors of a start that a user can do something about, as the library's exception.</summary>

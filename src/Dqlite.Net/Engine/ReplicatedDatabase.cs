@@ -77,6 +77,9 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     /// <summary>Loop: whether it is visible (an import in progress is not).</summary>
     public bool IsPublished { get; set; }
 
+    /// <summary>Loop: this node has proposed to drop it, so nothing more is proposed for it. A new term begins afresh: then the drop is decided.</summary>
+    public bool IsDropProposed { get; set; }
+
     /// <summary>Loop: index of the last entry of this database that was proposed or applied here.</summary>
     public long ProposedIndex { get; private set; }
 
@@ -142,6 +145,7 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     public void Lead(Term term)
     {
         ProposedIndex = _lastIndex;
+        IsDropProposed = false;
         Pages.Lead(term.Value);
     }
 
@@ -149,7 +153,7 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     public DraftBatch? Poll(int maxPipelinedEntries, long maxBytes)
     {
         // Somebody needs the commit id of a draft, so it must get an index, even without a quorum in sight.
-        if (_inflight.Count >= maxPipelinedEntries && !_mustPropose)
+        if (IsDropProposed || (_inflight.Count >= maxPipelinedEntries && !_mustPropose))
         {
             return null;
         }
@@ -222,16 +226,19 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
         _ledger.OnCommitted(lsn);
     }
 
-    /// <summary>Loop: an entry that is not ours, or of another kind, was committed at this index: fenced batches at it are decided.</summary>
+    /// <summary>Loop: the log has not decided about everything that was proposed here before leadership was lost.</summary>
+    public bool HasUndecided => _undecided.Count > 0;
+
+    /// <summary>Loop: an entry, of whatever kind, was committed at this index: it decides about fenced batches.</summary>
     public void Decide(LogIndex index, Term term)
     {
         for (var i = _undecided.Count - 1; i >= 0; i--)
         {
             var batch = _undecided[i];
-            if (batch.Index == index)
+            if (LogDecision.IsDecided(batch.Index, batch.Term, index, term))
             {
                 _undecided.RemoveAt(i);
-                var committed = batch.Term == term;
+                var committed = batch.Index == index && batch.Term == term;
                 Pages.Resolve(batch.First, batch.Last, committed);
                 _ledger.OnResolved(batch.First, committed);
             }
@@ -245,6 +252,8 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
         {
             Decide(batch.Index, termAt(batch.Index) ?? Term.Zero);
         }
+
+        Decide(index, termAt(index) ?? Term.Zero);
     }
 
     /// <summary>
