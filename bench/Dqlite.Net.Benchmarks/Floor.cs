@@ -150,8 +150,9 @@ internal sealed class Floor : IDisposable
 
         public void Dispose()
         {
-            Socket.Dispose();
+            Socket.Shutdown(SocketShutdown.Send);
             _thread.Join();
+            Socket.Dispose();
             _remote.Dispose();
             _file.Dispose();
         }
