@@ -12,6 +12,9 @@ internal sealed class LogCache(long maxBytes)
     private int _count;
     private long _bytes;
 
+    /// <summary>Index of the oldest cached entry, or null in an empty cache. Entries that the log has not written yet are all cached.</summary>
+    public LogIndex? FirstIndex => _count == 0 ? null : new LogIndex(_first);
+
     /// <summary>Adds the entry that follows the last one (or, in an empty cache, any entry).</summary>
     public void Add(LogEntry entry)
     {

@@ -180,7 +180,7 @@ internal sealed class NodeContext : INodeServices
     public IReadOnlyList<LogEntry> ReadEntries(LogIndex first, LogIndex last)
     {
         var entries = new List<LogEntry>((int)(last.Value - first.Value + 1));
-        for (var index = first; index <= last; index = index.Next)
+        for (var index = first; index <= last; index = entries[^1].Index.Next)
         {
             if (Cache.Find(index) is { } cached)
             {
@@ -188,8 +188,9 @@ internal sealed class NodeContext : INodeServices
             }
             else
             {
-                entries.AddRange(ReadStore(index, last));
-                break;
+                // Not beyond the first cached one: what is cached may not have reached the store yet.
+                var cacheBegins = Cache.FirstIndex;
+                entries.AddRange(ReadStore(index, cacheBegins is { } begin && begin > index && begin <= last ? begin.Previous : last));
             }
         }
 
@@ -280,8 +281,13 @@ internal sealed class NodeContext : INodeServices
         OnApplied(nowNs, outputs);
     }
 
-    private IReadOnlyList<LogEntry> ReadStore(LogIndex first, LogIndex last) =>
-        Store.Read(first, last, long.MaxValue) ?? throw new RaftInvariantException($"The log does not hold the entries {first} to {last} that the core thinks it has.");
+    private IReadOnlyList<LogEntry> ReadStore(LogIndex first, LogIndex last)
+    {
+        var entries = Store.Read(first, last, long.MaxValue);
+        return entries?.Count == last.Value - first.Value + 1
+            ? entries
+            : throw new RaftInvariantException($"The log does not hold the entries {first} to {last} that the core thinks it has.");
+    }
 
     /// <summary>The node has ended: whoever looks sees no leader.</summary>
     public void PublishStopped()

@@ -8,7 +8,7 @@ namespace Dqlite.Net.Tests.Processes;
 public sealed class KillTests
 {
     private const int Rounds = 20;
-    private const int WholeClusterRounds = 3;
+    private const int WholeClusterRounds = 5;
 
     [Test]
     [CancelAfter(240_000)]

@@ -1,0 +1,163 @@
+using System.Diagnostics;
+using System.Globalization;
+
+namespace Dqlite.Net.Benchmarks;
+
+/// <summary>
+/// One node in a process of its own, for its memory: the leader fills a database of 200 MB and then updates rows all over it from 8 writers.
+/// Every process prints the most that it held (VmRSS, sampled) while it was filled and under the load.
+/// </summary>
+internal static class MemberCommand
+{
+    public const string Name = "member";
+    private const int Nodes = 3;
+    private const long DatabaseBytes = 200L << 20;
+    private const int RowBytes = 2000;
+    private const int RowsPerTransaction = 500;
+    private const int Writers = 8;
+    private static readonly TimeSpan LoadDuration = TimeSpan.FromSeconds(15);
+
+    public static async Task MeasureAsync(string directory, Action<string, string, double[]> print)
+    {
+        var addresses = LocalCluster.FreeAddresses(Nodes);
+        var processes = Enumerable.Range(1, Nodes).Select(id => Start(id, directory, addresses)).ToArray();
+        var lines = await Task.WhenAll(processes.Select(ReadAsync));
+        foreach (var line in lines.OrderByDescending(words => words[0]))
+        {
+            print($"memory of the {line[0]} while 200 MB are filled in, peak", "MB", [Number(line[1])]);
+            print($"memory of the {line[0]} under write load, peak", "MB", [Number(line[2])]);
+            print($"memory of the {line[0]} under write load, at its end", "MB", [Number(line[3])]);
+        }
+
+        Array.ForEach(processes, process => process.Dispose());
+    }
+
+    public static async Task<int> RunAsync(List<string> words)
+    {
+        var (id, directory, members) = (int.Parse(words[0], CultureInfo.InvariantCulture), words[1], words[2].Split(','));
+        await using var node = await DqliteNode.StartAsync(new DqliteNodeOptions { DataDirectory = Path.Combine(directory, words[0]), Address = members[id - 1], Members = members });
+        var marks = new MarkFiles(directory);
+        using var memory = new MemoryWatch();
+        await node.WaitForLeaderAsync();
+        while (!marks.IsFilled)
+        {
+            if (node.IsLeader)
+            {
+                await FillAsync(await node.OpenDatabaseAsync(LocalCluster.DatabaseName));
+                marks.SetFilled();
+            }
+
+            await Task.Delay(50);
+        }
+
+        var filling = memory.TakePeak();
+        if (node.IsLeader)
+        {
+            await UpdateAsync(await node.OpenDatabaseAsync(LocalCluster.DatabaseName));
+            marks.SetLoaded();
+        }
+
+        while (!marks.IsLoaded)
+        {
+            await Task.Delay(50);
+        }
+
+        var atEnd = MemoryWatch.Now();
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{(node.IsLeader ? "leader" : "follower")} {filling:0.0} {memory.TakePeak():0.0} {atEnd:0.0}"));
+        return 0;
+    }
+
+    private static double Number(string text) => double.Parse(text, CultureInfo.InvariantCulture);
+
+    private static Process Start(int id, string directory, string[] addresses)
+    {
+        var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardOutput = true };
+        if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet")
+        {
+            start.ArgumentList.Add(typeof(MemberCommand).Assembly.Location);
+        }
+
+        foreach (var word in new[] { Name, id.ToString(CultureInfo.InvariantCulture), directory, string.Join(',', addresses) })
+        {
+            start.ArgumentList.Add(word);
+        }
+
+        return Process.Start(start)!;
+    }
+
+    private static async Task<string[]> ReadAsync(Process process)
+    {
+        var output = await process.StandardOutput.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        var words = output.Trim().Split(' ');
+        return words.Length == 4 ? words : throw new InvalidOperationException($"A node's process ended with '{output.Trim()}'.");
+    }
+
+    private static async Task FillAsync(DqliteDataSource source)
+    {
+        await using var connection = await source.OpenConnectionAsync();
+        await using var command = connection.CreateCommand();
+        command.CommandText = "CREATE TABLE big(id INTEGER PRIMARY KEY, value BLOB NOT NULL)";
+        await command.ExecuteNonQueryAsync();
+        command.CommandText = string.Create(CultureInfo.InvariantCulture,
+            $"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {RowsPerTransaction}) INSERT INTO big(value) SELECT randomblob({RowBytes}) FROM n");
+        for (long bytes = 0; bytes < DatabaseBytes; bytes += RowsPerTransaction * RowBytes)
+        {
+            await command.ExecuteNonQueryAsync();
+        }
+    }
+
+    private static async Task UpdateAsync(DqliteDataSource source)
+    {
+        var began = Stopwatch.GetTimestamp();
+        await Task.WhenAll(Enumerable.Range(0, Writers).Select(writer => Task.Run(async () =>
+        {
+            var random = new Random(writer);
+            await using var connection = await source.OpenConnectionAsync();
+            await using var command = connection.CreateCommand();
+            command.CommandText = $"UPDATE big SET value = randomblob({RowBytes}) WHERE id = $id";
+            var id = command.Parameters.AddWithValue("$id", 1L);
+            while (Stopwatch.GetElapsedTime(began) < LoadDuration)
+            {
+                id.Value = 1 + random.NextInt64(DatabaseBytes / RowBytes);
+                await command.ExecuteNonQueryAsync();
+            }
+        })));
+    }
+
+    /// <summary>How the processes tell each other how far they are.</summary>
+    private sealed class MarkFiles(string directory)
+    {
+        private readonly string _filled = Path.Combine(directory, "filled");
+        private readonly string _loaded = Path.Combine(directory, "loaded");
+
+        public bool IsFilled => File.Exists(_filled);
+
+        public bool IsLoaded => File.Exists(_loaded);
+
+        public void SetFilled() => File.WriteAllText(_filled, "");
+
+        public void SetLoaded() => File.WriteAllText(_loaded, "");
+    }
+
+    /// <summary>The most resident memory that this process held since the last look.</summary>
+    private sealed class MemoryWatch : IDisposable
+    {
+        private readonly Timer _timer;
+        private double _peak;
+
+        public MemoryWatch() => _timer = new Timer(_ => Look(), null, 0, 50);
+
+        public static double Now() => Environment.WorkingSet / 1e6;
+
+        public double TakePeak()
+        {
+            Look();
+            return Interlocked.Exchange(ref _peak, 0);
+        }
+
+        public void Dispose() => _timer.Dispose();
+
+        private void Look() => Interlocked.Exchange(ref _peak, Math.Max(Volatile.Read(ref _peak), Now()));
+    }
+}

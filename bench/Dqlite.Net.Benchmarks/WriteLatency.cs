@@ -1,0 +1,63 @@
+using System.Data.Common;
+using BenchmarkDotNet.Attributes;
+using Microsoft.Data.Sqlite;
+
+namespace Dqlite.Net.Benchmarks;
+
+/// <summary>One writer, single-row INSERT, each a durable transaction.</summary>
+public class WriteLatency : IDisposable
+{
+    private ScratchDirectory? _directory;
+    private SqliteConnection? _plainConnection;
+    private LocalCluster? _one;
+    private LocalCluster? _three;
+    private DbCommand? _plain;
+    private DbCommand? _oneNode;
+    private DbCommand? _threeNodes;
+
+    /// <summary>Starts both clusters and opens the plain file, on the same disk.</summary>
+    [GlobalSetup]
+    public async Task SetupAsync()
+    {
+        _directory = new ScratchDirectory(ScratchDirectory.DefaultParent);
+        _plainConnection = Workload.OpenPlain(_directory.Sub("plain"));
+        _one = await LocalCluster.StartAsync(_directory.Sub("one"), 1);
+        _three = await LocalCluster.StartAsync(_directory.Sub("three"), 3);
+        _plain = Workload.PrepareInsert(_plainConnection);
+        _oneNode = Workload.PrepareInsert(await _one.OpenAsync());
+        _threeNodes = Workload.PrepareInsert(await _three.OpenAsync());
+    }
+
+    /// <summary>Plain SQLite, WAL, synchronous=FULL.</summary>
+    [Benchmark(Baseline = true)]
+    public int PlainSqlite() => _plain!.ExecuteNonQuery();
+
+    /// <summary>A cluster of one.</summary>
+    [Benchmark]
+    public Task<int> OneNode() => _oneNode!.ExecuteNonQueryAsync();
+
+    /// <summary>Three nodes in this process, on one disk.</summary>
+    [Benchmark]
+    public Task<int> ThreeNodes() => _threeNodes!.ExecuteNonQueryAsync();
+
+    /// <summary>Stops everything.</summary>
+    [GlobalCleanup]
+    public async Task CleanupAsync()
+    {
+        await _one!.DisposeAsync();
+        await _three!.DisposeAsync();
+        Dispose();
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        _plain?.Dispose();
+        _oneNode?.Dispose();
+        _threeNodes?.Dispose();
+        _plainConnection?.Dispose();
+        SqliteConnection.ClearAllPools();
+        _directory?.Dispose();
+        GC.SuppressFinalize(this);
+    }
+}
