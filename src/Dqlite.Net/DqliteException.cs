@@ -57,7 +57,7 @@ public class DqliteException : DbException
     internal static bool IsTransientCode(int code) => code switch
     {
         ShimResult.NotLeader or ShimResult.LeadershipLost or ShimResult.SnapshotGone or ShimResult.SlotRevoked => true,
-        ShimResult.SlotTimeout or ShimResult.UpgradeConflict or ShimResult.PageRot => true,
+        ShimResult.SlotTimeout or ShimResult.UpgradeConflict => true,
         _ => (code & 0xff) is SQLitePCL.raw.SQLITE_BUSY or SQLitePCL.raw.SQLITE_LOCKED or SQLitePCL.raw.SQLITE_SCHEMA,
     };
 }

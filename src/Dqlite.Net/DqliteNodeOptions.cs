@@ -80,7 +80,7 @@ public sealed record DqliteNodeOptions
         Require(HeartbeatInterval >= TickInterval, nameof(HeartbeatInterval), "must be at least one tick");
         Require(ElectionTimeout >= HeartbeatInterval * 3, nameof(ElectionTimeout), "must be at least three heartbeats");
         Require(LeaseDuration >= TimeSpan.Zero && LeaseDuration * 1.2 < ElectionTimeout, nameof(LeaseDuration), "must be shorter than the election timeout less the clock drift");
-        Require(MaxTransactionBytes is >= 1 << 16 and <= 1 << 30, nameof(MaxTransactionBytes), "must be between 64 KiB and 1 GiB");
+        Require(MaxTransactionBytes is >= 1 << 16 and <= 256 << 20, nameof(MaxTransactionBytes), "must be between 64 KiB and 256 MiB");
         Require(MaxUndecidedBytes >= MaxTransactionBytes, nameof(MaxUndecidedBytes), "must be at least MaxTransactionBytes");
         Require(MaxPipelinedEntries >= 1, nameof(MaxPipelinedEntries), "must be at least 1");
         Require(SegmentBytes >= 1 << 16, nameof(SegmentBytes), "must be at least 64 KiB");

@@ -90,7 +90,7 @@ internal sealed record InstallManifest(LogIndex Index, Term Term, byte[] Configu
         var bytes = new byte[HeaderSize + body.Length];
         Magic.CopyTo(bytes);
         BinaryPrimitives.WriteInt32LittleEndian(bytes.AsSpan(8), body.Length);
-        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(12), Crc(body));
+        BinaryPrimitives.WriteUInt32LittleEndian(bytes.AsSpan(12), Crc32C.Compute(body));
         body.CopyTo(bytes, HeaderSize);
         return bytes;
     }
@@ -101,7 +101,7 @@ internal sealed record InstallManifest(LogIndex Index, Term Term, byte[] Configu
     {
         if (bytes.Length < HeaderSize || !bytes.AsSpan(0, 8).SequenceEqual(Magic)
             || BinaryPrimitives.ReadInt32LittleEndian(bytes.AsSpan(8)) != bytes.Length - HeaderSize
-            || BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(12)) != Crc(bytes.AsSpan(HeaderSize)))
+            || BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(12)) != Crc32C.Compute(bytes.AsSpan(HeaderSize)))
         {
             throw new InvalidDataException($"'{path}' is damaged: remove this node from the cluster, empty its data directory and let it join again.");
         }
@@ -113,7 +113,7 @@ internal sealed record InstallManifest(LogIndex Index, Term Term, byte[] Configu
     {
         BodyCodec.ExpectArray(ref reader, 8);
         var database = new InstallDatabase(reader.ReadInt64(), BodyCodec.ReadText(ref reader), reader.ReadInt32(), reader.ReadInt32(), reader.ReadBoolean(), reader.ReadInt64(),
-            (uint)reader.ReadUInt64(), reader.ReadUInt64());
+            ReadPageCount(ref reader), reader.ReadUInt64());
         if (!DatabaseName.IsValid(database.Name) || database.PageSize is < 512 or > 65536 || !BitOperations.IsPow2(database.PageSize) || database.PageCount == 0)
         {
             throw new InvalidDataException($"A snapshot holds a database with an impossible name, page size or page count ({database.PageSize}, {database.PageCount}).");
@@ -122,14 +122,9 @@ internal sealed record InstallManifest(LogIndex Index, Term Term, byte[] Configu
         return database;
     }
 
-    private static uint Crc(ReadOnlySpan<byte> bytes)
+    private static uint ReadPageCount(ref MessagePackReader reader)
     {
-        var crc = uint.MaxValue;
-        foreach (var value in bytes)
-        {
-            crc = BitOperations.Crc32C(crc, value);
-        }
-
-        return ~crc;
+        var count = reader.ReadUInt64();
+        return count <= uint.MaxValue ? (uint)count : throw new InvalidDataException($"A snapshot holds a database of {count} pages.");
     }
 }

@@ -12,7 +12,6 @@ internal sealed class Installs(NodeContext node)
     private InstallReceiver? _receiver;
     private InstallReceiver? _last;
     private (InstallReceiver Receiver, InstallManifest Manifest)? _waiting;
-    private long _nextStream;
 
     /// <summary>The log must keep everything above this: a running stream needs it afterwards.</summary>
     public LogIndex? Pin => _senders.Count == 0 ? null : _senders.Min(sender => sender.Index);
@@ -44,7 +43,7 @@ internal sealed class Installs(NodeContext node)
             node.Core.TermStarts.Where(start => start.FirstIndex <= index).ToArray(),
             databases.Zip(snapshots, (database, snapshot) => new InstallDatabase(database.Id, database.Name, database.Meta.PageSize, database.Meta.AutoVacuum,
                 database.IsPublished, database.AppliedIndex, snapshot.PageCount, snapshot.Checksum)).ToArray());
-        var sender = new InstallSender(node, peer, (node.Core.Id.Value << 32) + ++_nextStream, manifest, snapshots);
+        var sender = new InstallSender(node, peer, node.NowNs, manifest, snapshots);
         _senders.Add(sender);
         node.Log.SnapshotSending(peer.Value, index.Value);
         sender.Start();

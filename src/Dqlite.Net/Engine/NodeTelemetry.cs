@@ -1,15 +1,15 @@
 using System.Diagnostics.Metrics;
+using Dqlite.Net.Data;
 
 namespace Dqlite.Net.Engine;
 
 /// <summary>The dqlite.raft.* instruments of one node, on the meter "Dqlite.Net".</summary>
 internal sealed class NodeTelemetry(long nodeId)
 {
-    private static readonly Meter Meter = new("Dqlite.Net");
-    private static readonly Counter<long> Entries = Meter.CreateCounter<long>("dqlite.raft.entries.proposed", "{entry}", "Entries proposed by this node as leader");
-    private static readonly Counter<long> Transactions = Meter.CreateCounter<long>("dqlite.raft.transactions.proposed", "{transaction}", "Transactions that these entries carried");
-    private static readonly Counter<long> Bytes = Meter.CreateCounter<long>("dqlite.raft.bytes.proposed", "By", "Payload bytes of these entries");
-    private static readonly Counter<long> LeaderChanges = Meter.CreateCounter<long>("dqlite.raft.leader.changes", "{change}", "Changes of the leader that this node saw");
+    private static readonly Counter<long> Entries = Telemetry.Meter.CreateCounter<long>("dqlite.raft.entries.proposed", "{entry}", "Entries proposed by this node as leader");
+    private static readonly Counter<long> Transactions = Telemetry.Meter.CreateCounter<long>("dqlite.raft.transactions.proposed", "{transaction}", "Transactions that these entries carried");
+    private static readonly Counter<long> Bytes = Telemetry.Meter.CreateCounter<long>("dqlite.raft.bytes.proposed", "By", "Payload bytes of these entries");
+    private static readonly Counter<long> LeaderChanges = Telemetry.Meter.CreateCounter<long>("dqlite.raft.leader.changes", "{change}", "Changes of the leader that this node saw");
     private readonly KeyValuePair<string, object?> _node = new("dqlite.node.id", nodeId);
 
     public void OnProposed(int transactions, int bytes)

@@ -16,6 +16,7 @@ internal sealed class ReadGate(NodeContext node)
     private long _retryAtNs;
     private long _leaseDeadlineNs;
     private long _barrierBeganNs = long.MinValue / 2;
+    private long _barrierIndex;
     private long _arrivedNs;
     private Exception? _stopped;
 
@@ -31,7 +32,7 @@ internal sealed class ReadGate(NodeContext node)
                 return Task.CompletedTask;
             case ReadConsistency.Session:
                 return WaitAppliedAsync(sessionIndex);
-            case ReadConsistency.Bounded when node.NowNs - Volatile.Read(ref _barrierBeganNs) <= maxStaleness.TotalNanoseconds:
+            case ReadConsistency.Bounded when IsFresh(maxStaleness):
                 return Task.CompletedTask;
             case ReadConsistency.Bounded:
             case ReadConsistency.Linearizable:
@@ -147,6 +148,15 @@ internal sealed class ReadGate(NodeContext node)
         all.ForEach(waiter => waiter.TrySetException(reason));
     }
 
+    /// <summary>Whether what is applied here covers a read that was confirmed recently enough.</summary>
+    private bool IsFresh(TimeSpan maxStaleness)
+    {
+        lock (_lock)
+        {
+            return node.AppliedIndex >= _barrierIndex && node.NowNs - _barrierBeganNs <= maxStaleness.TotalNanoseconds;
+        }
+    }
+
     private Task JoinNextRound()
     {
         var reader = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -177,7 +187,11 @@ internal sealed class ReadGate(NodeContext node)
 
     private void WhenApplied(Round round, long index)
     {
-        Volatile.Write(ref _barrierBeganNs, round.BeganNs);
+        lock (_lock)
+        {
+            (_barrierBeganNs, _barrierIndex) = (round.BeganNs, index);
+        }
+
         if (node.AppliedIndex >= index)
         {
             round.Readers.ForEach(reader => reader.TrySetResult());

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Numerics;
 
-namespace Dqlite.Net.Storage;
+namespace Dqlite.Net;
 
 /// <summary>CRC32C (Castagnoli, RFC 3720), by the processor's instruction, eight bytes at a time.</summary>
 internal static class Crc32C
