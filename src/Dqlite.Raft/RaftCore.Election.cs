@@ -38,6 +38,7 @@ public sealed partial class RaftCore
     {
         Begin(nowNs, outputs);
         _connected.Add(peer);
+        _seenClosed.Remove(peer);
         if (Role == RaftRole.Leader && Find(peer) is { } progress)
         {
             progress.IsProbePaused = false;
@@ -55,6 +56,7 @@ public sealed partial class RaftCore
     {
         Begin(nowNs, outputs);
         _connected.Remove(peer);
+        _seenClosed.Add(peer);
         if (Role == RaftRole.Leader)
         {
             LosePeer(peer, outputs);

@@ -41,13 +41,13 @@ public sealed partial class RaftCore
         return RefusalReason.None;
     }
 
-    /// <summary>The voter with the most log among those that are connected and were heard lately; none when there is no such voter.</summary>
+    /// <summary>The voter with the most log among those that were heard lately and whose connection was not seen closed; none when there is no such voter.</summary>
     private NodeId BestSuccessor()
     {
         Peer? best = null;
         foreach (var peer in _peers)
         {
-            var isCandidate = Configuration.IsVoter(peer.Id) && _connected.Contains(peer.Id) && peer.TicksSinceContact < _options.ElectionTimeoutTicks;
+            var isCandidate = Configuration.IsVoter(peer.Id) && !_seenClosed.Contains(peer.Id) && peer.TicksSinceContact < _options.ElectionTimeoutTicks;
             if (isCandidate && (best is null || peer.MatchIndex > best.MatchIndex))
             {
                 best = peer;

@@ -26,6 +26,7 @@ public sealed partial class RaftCore
     private readonly ElectionTimer _timer;
     private readonly VoteTally _tally = new();
     private readonly SortedSet<NodeId> _connected = [];
+    private readonly SortedSet<NodeId> _seenClosed = [];
     private long _nowNs = long.MinValue;
 
     /// <summary>Starts a node from what it has on disk, as a follower.</summary>
