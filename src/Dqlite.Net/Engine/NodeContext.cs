@@ -178,17 +178,18 @@ internal sealed class NodeContext : INodeServices
     public IReadOnlyList<LogEntry> ReadEntries(LogIndex first, LogIndex last)
     {
         var entries = new List<LogEntry>((int)(last.Value - first.Value + 1));
-        for (var index = first; index <= last; index = index.Next)
+        var index = first;
+        if (Cache.Find(first) is null)
         {
-            if (Cache.Find(index) is { } cached)
-            {
-                entries.Add(cached);
-            }
-            else
-            {
-                entries.AddRange(ReadStore(index, last));
-                break;
-            }
+            // Only up to the cache: its newest entries may not have reached the file yet.
+            var end = Cache.FirstIndex is { } cachedFrom && cachedFrom <= last ? cachedFrom.Previous : last;
+            entries.AddRange(ReadStore(first, end));
+            index = end.Next;
+        }
+
+        for (; index <= last; index = index.Next)
+        {
+            entries.Add(Cache.Find(index) ?? throw new RaftInvariantException($"Entry {index} is neither in the cache nor before it."));
         }
 
         return entries;
