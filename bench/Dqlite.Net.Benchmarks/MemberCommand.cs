@@ -27,6 +27,7 @@ internal static class MemberCommand
             print($"memory of the {line[0]} while 200 MB are filled in, peak", "MB", [Number(line[1])]);
             print($"memory of the {line[0]} under write load, peak", "MB", [Number(line[2])]);
             print($"memory of the {line[0]} under write load, at its end", "MB", [Number(line[3])]);
+            print($"managed heap of the {line[0]}, committed at the last collection", "MB", [Number(line[4])]);
         }
 
         Array.ForEach(processes, process => process.Dispose());
@@ -63,7 +64,7 @@ internal static class MemberCommand
         }
 
         var atEnd = MemoryWatch.Now();
-        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{(node.IsLeader ? "leader" : "follower")} {filling:0.0} {memory.TakePeak():0.0} {atEnd:0.0}"));
+        Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{(node.IsLeader ? "leader" : "follower")} {filling:0.0} {memory.TakePeak():0.0} {atEnd:0.0} {GC.GetGCMemoryInfo().TotalCommittedBytes / 1e6:0.0}"));
         return 0;
     }
 
@@ -90,7 +91,7 @@ internal static class MemberCommand
         var output = await process.StandardOutput.ReadToEndAsync();
         await process.WaitForExitAsync();
         var words = output.Trim().Split(' ');
-        return words.Length == 4 ? words : throw new InvalidOperationException($"A node's process ended with '{output.Trim()}'.");
+        return words.Length == 5 ? words : throw new InvalidOperationException($"A node's process ended with '{output.Trim()}'.");
     }
 
     private static async Task FillAsync(DqliteDataSource source)

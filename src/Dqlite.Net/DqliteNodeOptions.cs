@@ -27,8 +27,8 @@ public sealed record DqliteNodeOptions
     /// <summary>Receives the node's log.</summary>
     public ILoggerFactory? LoggerFactory { get; init; }
 
-    /// <summary>Length of a tick, the unit of the election settings.</summary>
-    public TimeSpan TickInterval { get; init; } = TimeSpan.FromMilliseconds(10);
+    /// <summary>Length of a tick, the unit of the election settings. An idle node wakes that often: shorter ones cost processor time.</summary>
+    public TimeSpan TickInterval { get; init; } = TimeSpan.FromMilliseconds(25);
 
     /// <summary>Minimum time without a leader before an election; the actual one is random in [this, 2 x this).</summary>
     public TimeSpan ElectionTimeout { get; init; } = TimeSpan.FromMilliseconds(500);

@@ -12,7 +12,7 @@ internal sealed class CheckpointPlan(NodeContext node)
     /// <summary>The version store of one database may grow to this before it is checkpointed.</summary>
     private const ulong MaxVersionBytes = 24 << 20;
 
-    private const int LookEveryTicks = 10;
+    private const int LookEveryTicks = 4;
     private const long SizeMarkBytes = 1 << 20;
 
     private readonly Queue<(LogIndex Index, long Bytes)> _sizeMarks = new();
