@@ -37,9 +37,6 @@ internal sealed class LogCache(long maxBytes)
         _bytes += entry.Payload.Length + EntryOverheadBytes;
     }
 
-    /// <summary>Index of the oldest cached entry, or null when the cache is empty.</summary>
-    public LogIndex? FirstIndex => _count == 0 ? null : new LogIndex(_first);
-
     /// <summary>The entry, or null when it is not cached.</summary>
     public LogEntry? Find(LogIndex index)
     {
