@@ -10,10 +10,11 @@ internal static class DatabaseCheck
     /// <exception cref="DatabaseDamagedException">Names the file and says what to do.</exception>
     public static void Verify(IFileSystem files, DatabaseFiles paths, DatabaseMeta meta)
     {
+        // A program that has only read the file of a stopped node leaves an empty -wal: nothing was written through it.
         foreach (var suffix in new[] { "-wal", "-journal" })
         {
             var stray = paths.DatabasePath + suffix;
-            if (files.Exists(stray))
+            if (files.Exists(stray) && files.GetState(stray).SizeBytes > 0)
             {
                 throw Damaged(paths.DatabasePath, $"'{stray}' lies beside it: another program has opened the database and may have written to it");
             }
