@@ -10,7 +10,7 @@ namespace Dqlite.Net.Engine;
 internal sealed class CheckpointPlan(NodeContext node)
 {
     /// <summary>The version store of one database may grow to this before it is checkpointed.</summary>
-    private const ulong MaxVersionBytes = 24 << 20;
+    private const ulong MaxVersionBytes = 12 << 20;
 
     private const int LookEveryTicks = 4;
     private const long SizeMarkBytes = 1 << 20;
