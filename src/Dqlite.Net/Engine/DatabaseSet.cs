@@ -33,8 +33,8 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
     /// <summary>A database by name, an unpublished one too.</summary>
     public ReplicatedDatabase? FindByName(string name) => _byId.Values.FirstOrDefault(database => database.Name == name);
 
-    /// <summary>The highest index that a finished checkpoint in this directory covers: everything up to it is committed.</summary>
-    public static LogIndex HighestDone(IFileSystem files, string directory)
+    /// <summary>The highest index that a checkpoint in this directory aimed at, finished or not: everything up to it is committed, and in this node's own log.</summary>
+    public static LogIndex HighestTarget(IFileSystem files, string directory)
     {
         var highest = LogIndex.Zero;
         foreach (var name in files.Exists(directory) ? files.ListFiles(directory) : [])
@@ -42,7 +42,7 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
             if (name.EndsWith(DatabaseMetaFile.Extension, StringComparison.Ordinal))
             {
                 using var meta = DatabaseMetaFile.Open(files, System.IO.Path.Combine(directory, name));
-                highest = meta.Meta.CheckpointDone > highest ? meta.Meta.CheckpointDone : highest;
+                highest = meta.Meta.CheckpointTarget > highest ? meta.Meta.CheckpointTarget : highest;
             }
         }
 

@@ -50,8 +50,7 @@ internal sealed class NodeRuntime
             throw;
         }
 
-        var committed = _node.Databases.All.Select(database => database.DoneIndex).Append(_node.Core.CommitIndex.Value).Max();
-        _node.Applier.CommitIndex = new LogIndex(Math.Max(_node.Core.CommitIndex.Value, Math.Min(committed, _node.Core.LastIndex.Value)));
+        _node.Applier.CommitIndex = _node.Core.CommitIndex;
         _node.LogWriter.Start();
         _checkpointer.Start();
         _node.OnConfigurationChanged();

@@ -339,7 +339,7 @@ internal sealed class NodeStarter
         var metadata = _metadata!.Identity;
         var logBase = ReadLogBase();
         var log = SegmentedLog.Open(_files, LogDirectory, LogOptions(mustExist: true), logBase.Index, logBase.Term);
-        var core = new RaftCore(RaftOptionsOf(metadata), InitialStateOf(logBase, log));
+        var core = CreateCore(metadata, logBase, log);
         _transport?.SetIdentity(IdentityOf(metadata));
         var runtime = new NodeRuntime(new NodeParts(Options, _files, _metadata, metadata.ClusterId, logBase, log, core, _transport, _inbox, Log, () => MonotonicClock.NowNs));
         Runtime = runtime;
@@ -350,9 +350,27 @@ internal sealed class NodeStarter
         _ready.TrySetResult(runtime.Node);
     }
 
+    private RaftCore CreateCore(NodeIdentity metadata, LogBase logBase, SegmentedLog log)
+    {
+        try
+        {
+            return new RaftCore(RaftOptionsOf(metadata), InitialStateOf(logBase, log));
+        }
+        catch
+        {
+            log.Dispose();
+            throw;
+        }
+    }
+
     private RaftInitialState InitialStateOf(LogBase logBase, SegmentedLog log)
     {
-        var done = DatabaseSet.HighestDone(_files, DatabaseDirectory);
+        var committed = DatabaseSet.HighestTarget(_files, DatabaseDirectory);
+        if (committed > log.LastIndex)
+        {
+            throw new StorageDamagedException(LogDirectory, $"the log ends at index {log.LastIndex}, but a database was checkpointed up to index {committed}");
+        }
+
         return new RaftInitialState
         {
             HardState = _metadata!.HardState,
@@ -363,7 +381,7 @@ internal sealed class NodeStarter
             Entries = log.EntryInfos(),
             ConfigurationEntries = log.ConfigurationEntries().Select(entry => (entry.Index, ConfigurationCodec.Decode(entry.Payload.Span))).ToArray(),
             TermStarts = logBase.TermStarts,
-            CommitIndex = done > logBase.Index ? done : logBase.Index,
+            CommitIndex = committed > logBase.Index ? committed : logBase.Index,
         };
     }
 
