@@ -61,7 +61,19 @@ public sealed class DqliteCluster
     /// <param name="id">The member; removing one that is not there does nothing.</param>
     /// <param name="cancellationToken">Abandons the wait; the change may still happen.</param>
     /// <exception cref="DqliteException">The leader refused, or (transient) it did not happen in time.</exception>
-    public Task RemoveAsync(long id, CancellationToken cancellationToken = default) => ChangeAsync(LeaderOperation.Remove, id, cancellationToken);
+    public async Task RemoveAsync(long id, CancellationToken cancellationToken = default)
+    {
+        var context = await _node.ReadyAsync(cancellationToken).ConfigureAwait(false);
+        var request = new LeaderRequest(LeaderOperation.Remove, NodeId: id);
+        if (id == context.Core.Id.Value && context.Status.Configuration.Members.Count > 1)
+        {
+            await context.Requests.AskThroughOthersAsync(request, DefaultTimeout, cancellationToken).ConfigureAwait(false);
+        }
+        else
+        {
+            await context.Requests.AskAsync(request, DefaultTimeout, cancellationToken).ConfigureAwait(false);
+        }
+    }
 
     /// <summary>Hands leadership to a voter, and returns once this node sees it lead.</summary>
     /// <param name="id">The voter, or null for the one that has most of the log.</param>

@@ -96,6 +96,14 @@ public sealed class DqliteDataSource : DbDataSource
     protected override DbConnection CreateDbConnection() => CreateConnection();
 
     /// <inheritdoc/>
+    protected override ValueTask DisposeAsyncCore()
+    {
+        // The base class does not call Dispose(true) from DisposeAsync.
+        Dispose(disposing: true);
+        return ValueTask.CompletedTask;
+    }
+
+    /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
         if (disposing)

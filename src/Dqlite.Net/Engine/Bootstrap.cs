@@ -100,7 +100,7 @@ internal sealed class Bootstrap(DqliteNodeOptions options, string address, strin
 
                 last = reply.Text;
             }
-            catch (Exception exception) when (IsUnreachable(exception))
+            catch (Exception exception) when (PeerClient.IsUnreachable(exception))
             {
                 last = exception.Message;
             }
@@ -112,9 +112,6 @@ internal sealed class Bootstrap(DqliteNodeOptions options, string address, strin
     }
 
     private TransportOptions TransportOptions => new() { AllowInsecureNonLoopback = options.AllowInsecureNonLoopback };
-
-    private static bool IsUnreachable(Exception exception) =>
-        exception is System.Net.Sockets.SocketException or IOException or TimeoutException or PeerRefusedException or PeerProtocolException;
 
     private static DqliteException Refused(string message) => new(message, 1, false, null);
 
@@ -132,7 +129,7 @@ internal sealed class Bootstrap(DqliteNodeOptions options, string address, strin
             var answer = await PeerClient.CallAsync(member, Self, request, CallTimeout, TransportOptions, cancellationToken).ConfigureAwait(false);
             return ProbeReply.Decode(answer.Response.Body);
         }
-        catch (Exception exception) when (IsUnreachable(exception))
+        catch (Exception exception) when (PeerClient.IsUnreachable(exception))
         {
             // Not there yet: the next round asks again.
             return null;

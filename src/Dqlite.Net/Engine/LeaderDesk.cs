@@ -54,6 +54,43 @@ internal sealed class LeaderDesk(NodeContext node)
         }
     }
 
+    /// <summary>
+    /// Any thread: asks through another member, on a connection of its own. For the removal of this node: the others drop it as a peer with the
+    /// entry that removes it, so it would hear neither the answer nor the commit.
+    /// </summary>
+    /// <exception cref="DqliteException">Refused, or (transient) nobody did it in time.</exception>
+    public async Task AskThroughOthersAsync(LeaderRequest request, TimeSpan timeout, CancellationToken cancellationToken)
+    {
+        var self = new Hello("", NodeId.None, node.Metadata.Identity.Incarnation, node.Address, PeerPurpose.Rpc);
+        var options = new TransportOptions { AllowInsecureNonLoopback = node.Options.AllowInsecureNonLoopback };
+        var others = node.Status.Configuration.Members.Where(member => member.Id != node.Core.Id).ToArray();
+        var last = "no other member answered";
+        var until = node.Time.GetUtcNow() + timeout;
+        for (var i = 0; node.Time.GetUtcNow() < until; i++)
+        {
+            try
+            {
+                var message = new NodeMessage(LeaderRequest.MessageKind, 1, request.Encode());
+                var answer = await PeerClient.CallAsync(others[i % others.Length].Address, self, message, 2 * AnswerTimeout, options, cancellationToken).ConfigureAwait(false);
+                var reply = LeaderReply.Decode(answer.Response.Body);
+                if (reply.Status == LeaderStatus.Done)
+                {
+                    return;
+                }
+
+                last = reply.Status == LeaderStatus.Refused ? throw new DqliteException(reply.Text, 1, false, node.LeaderAddress) : reply.Text;
+            }
+            catch (Exception exception) when (PeerClient.IsUnreachable(exception))
+            {
+                last = exception.Message;
+            }
+
+            await Task.Delay(node.Options.TickInterval * 3, node.Time, cancellationToken).ConfigureAwait(false);
+        }
+
+        throw DqliteErrors.Transient(Dqlite.Sqlite.ShimResult.NotLeader, $"{request.Operation} did not end within {timeout.TotalSeconds:0.#} s: {last}.", node.LeaderAddress);
+    }
+
     /// <summary>Loop: a request or an answer of a peer.</summary>
     public void OnMessage(NodeId from, NodeMessage message, long nowNs, RaftOutputs outputs)
     {

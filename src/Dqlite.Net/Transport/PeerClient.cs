@@ -11,6 +11,10 @@ internal readonly record struct PeerReply(Hello Remote, NodeMessage Response);
 /// <summary>Asks one node one thing, over a connection of its own: for nodes that have no identity yet, and for tools.</summary>
 internal static class PeerClient
 {
+    /// <summary>Whether a call failed because of the other side or the way to it, so that another try, or another node, may answer.</summary>
+    public static bool IsUnreachable(Exception exception) =>
+        exception is SocketException or IOException or TimeoutException or PeerRefusedException or PeerProtocolException or MessagePackSerializationException;
+
     /// <summary>Asks, on a thread of its own.</summary>
     /// <param name="address">Whom.</param>
     /// <param name="local">What this side says of itself; its purpose is ignored.</param>

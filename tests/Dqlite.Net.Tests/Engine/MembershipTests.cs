@@ -1,5 +1,3 @@
-using System.Diagnostics;
-
 namespace Dqlite.Net.Tests.Engine;
 
 /// <summary>Who belongs to the cluster, and who leads it.</summary>
@@ -92,7 +90,7 @@ internal sealed class MembershipTests : EngineFixture
     [Test]
     public async Task A_leader_that_stops_hands_over_quickly_to_a_node_that_lives()
     {
-        Cluster.Configure = options => options with { ElectionTimeout = TimeSpan.FromSeconds(5) };
+        Cluster.Configure = options => options with { ElectionTimeout = TimeSpan.FromSeconds(3) };
         await Cluster.FoundAsync(3);
         await RunAsync(await Cluster.OpenOnLeaderAsync(), "CREATE TABLE t (id INTEGER PRIMARY KEY)");
         await Cluster.CaughtUpAsync();
@@ -103,13 +101,9 @@ internal sealed class MembershipTests : EngineFixture
             "the leader has noticed");
         var other = await Cluster.FollowerAsync();
 
-        var clock = Stopwatch.StartNew();
+        // With one node dead, the other can win only with the vote of the one that stops.
         await InTime(Cluster.StopAsync(Cluster.PositionOf(leader)));
-        Assert.Multiple(() =>
-        {
-            Assert.That(clock.Elapsed, Is.LessThan(TimeSpan.FromSeconds(4)), "less than an election timeout: the transfer went to the right node");
-            Assert.That(other.Failure, Is.Null);
-        });
+        Assert.That(Cluster.Log.Lines(2), Has.Some.Contains($"Node {other.Id} is Leader"));
     }
 
     [Test]

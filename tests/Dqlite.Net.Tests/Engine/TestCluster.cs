@@ -145,10 +145,25 @@ internal sealed class TestCluster : IAsyncDisposable
         await EventuallyAsync(() => Task.FromResult(Running.All(node => node.AppliedIndex >= index)), $"every node has applied index {index}");
     }
 
-    /// <summary>Cuts a running node off from the others, without an event on any side, as a network does that drops packets.</summary>
+    /// <summary>Closes the connections between a running node and the others; nobody dials again.</summary>
     public Task CutAsync(DqliteNode node) => ConnectAsync((from, to) => from != node.Id && to != node.Id);
 
     public Task HealAsync() => ConnectAsync((_, _) => true);
+
+    /// <summary>Stops a node's loop in its tracks: it answers nothing, and its connections stay. Dispose to let it go on.</summary>
+    public static async Task<IDisposable> FreezeAsync(DqliteNode node)
+    {
+        var context = await node.ReadyAsync(CancellationToken.None);
+        var thaw = new ManualResetEventSlim();
+        var frozen = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        context.Call((_, _) =>
+        {
+            frozen.SetResult();
+            thaw.Wait(TimeSpan.FromSeconds(60));
+        });
+        await frozen.Task;
+        return new Frozen(thaw);
+    }
 
     public static async Task<T> OnLoopAsync<T>(DqliteNode node, Func<NodeContext, T> ask)
     {
@@ -184,6 +199,11 @@ internal sealed class TestCluster : IAsyncDisposable
                 return true;
             });
         }
+    }
+
+    private sealed class Frozen(ManualResetEventSlim thaw) : IDisposable
+    {
+        public void Dispose() => thaw.Set();
     }
 
     private string FreeAddress()
