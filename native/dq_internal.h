@@ -49,7 +49,7 @@ DQ_HIDDEN int dq_sums_check(const uint8_t *header, uint32_t page_size); /* SQLIT
 DQ_HIDDEN uint32_t dq_get4(const uint8_t *p);                            /* big-endian, as in SQLite's files */
 DQ_HIDDEN uint32_t dq_page1_page_size(const uint8_t *page1);             /* 0: no SQLite database */
 
-/* --- dq_store.c: page images, versions and snapshots ----------------------- */
+/* --- dq_image.c: page images; dq_store.c: versions and snapshots ------------ */
 typedef struct dq_image { /* immutable once it is shared */
   atomic_uint refs;
   uint32_t size;

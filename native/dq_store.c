@@ -17,22 +17,6 @@
 
 #include "dq_internal.h"
 
-/* ---- images ------------------------------------------------------------------- */
-
-dq_image *dq_image_new(uint32_t size) {
-  dq_image *image = dq_alloc(sizeof *image + size);
-  if (!image) return NULL;
-  atomic_init(&image->refs, 1);
-  image->size = size;
-  return image;
-}
-
-void dq_image_ref(dq_image *image) { atomic_fetch_add_explicit(&image->refs, 1, memory_order_relaxed); }
-
-void dq_image_unref(dq_image *image) {
-  if (image && atomic_fetch_sub_explicit(&image->refs, 1, memory_order_acq_rel) == 1) dq_free(image);
-}
-
 /* ---- change sets ----------------------------------------------------------------- */
 
 /* Takes over the caller's reference to `image`, also when it fails. */

@@ -18,20 +18,7 @@ public class PointRead : IDisposable
 
     /// <summary>Fills both with the same rows.</summary>
     [GlobalSetup]
-    public async Task SetupAsync()
-    {
-        _directory = new ScratchDirectory(ScratchDirectory.DefaultParent);
-        _plainConnection = Workload.OpenPlain(_directory.Sub("plain"));
-        _three = await LocalCluster.StartAsync(_directory.Sub("three"), 3);
-        await FillAsync(_plainConnection);
-        var connection = await _three.OpenAsync();
-        await FillAsync(connection);
-        _plain = PrepareRead(_plainConnection);
-        _linearizable = PrepareRead(connection);
-        var local = (DqliteCommand)PrepareRead(await _three.OpenAsync());
-        local.Consistency = ReadConsistency.Local;
-        _local = local;
-    }
+    public void Setup() => SetupAsync().GetAwaiter().GetResult();
 
     /// <summary>Plain SQLite.</summary>
     [Benchmark(Baseline = true)]
@@ -47,11 +34,7 @@ public class PointRead : IDisposable
 
     /// <summary>Stops everything.</summary>
     [GlobalCleanup]
-    public async Task CleanupAsync()
-    {
-        await _three!.DisposeAsync();
-        Dispose();
-    }
+    public void Cleanup() => CleanupAsync().GetAwaiter().GetResult();
 
     /// <inheritdoc/>
     public void Dispose()
@@ -89,5 +72,26 @@ public class PointRead : IDisposable
         _next = (_next + 7919) % Rows;
         command.Parameters[0].Value = _next + 1;
         return command;
+    }
+
+    private async Task SetupAsync()
+    {
+        _directory = new ScratchDirectory(ScratchDirectory.DefaultParent);
+        _plainConnection = Workload.OpenPlain(_directory.Sub("plain"));
+        _three = await LocalCluster.StartAsync(_directory.Sub("three"), 3);
+        await FillAsync(_plainConnection);
+        var connection = await _three.OpenAsync();
+        await FillAsync(connection);
+        _plain = PrepareRead(_plainConnection);
+        _linearizable = PrepareRead(connection);
+        var local = (DqliteCommand)PrepareRead(await _three.OpenAsync());
+        local.Consistency = ReadConsistency.Local;
+        _local = local;
+    }
+
+    private async Task CleanupAsync()
+    {
+        await _three!.DisposeAsync();
+        Dispose();
     }
 }

@@ -17,16 +17,7 @@ public class WriteLatency : IDisposable
 
     /// <summary>Starts both clusters and opens the plain file, on the same disk.</summary>
     [GlobalSetup]
-    public async Task SetupAsync()
-    {
-        _directory = new ScratchDirectory(ScratchDirectory.DefaultParent);
-        _plainConnection = Workload.OpenPlain(_directory.Sub("plain"));
-        _one = await LocalCluster.StartAsync(_directory.Sub("one"), 1);
-        _three = await LocalCluster.StartAsync(_directory.Sub("three"), 3);
-        _plain = Workload.PrepareInsert(_plainConnection);
-        _oneNode = Workload.PrepareInsert(await _one.OpenAsync());
-        _threeNodes = Workload.PrepareInsert(await _three.OpenAsync());
-    }
+    public void Setup() => SetupAsync().GetAwaiter().GetResult();
 
     /// <summary>Plain SQLite, WAL, synchronous=FULL.</summary>
     [Benchmark(Baseline = true)]
@@ -34,20 +25,15 @@ public class WriteLatency : IDisposable
 
     /// <summary>A cluster of one.</summary>
     [Benchmark]
-    public Task<int> OneNode() => _oneNode!.ExecuteNonQueryAsync();
+    public int OneNode() => _oneNode!.ExecuteNonQueryAsync().GetAwaiter().GetResult();
 
     /// <summary>Three nodes in this process, on one disk.</summary>
     [Benchmark]
-    public Task<int> ThreeNodes() => _threeNodes!.ExecuteNonQueryAsync();
+    public int ThreeNodes() => _threeNodes!.ExecuteNonQueryAsync().GetAwaiter().GetResult();
 
     /// <summary>Stops everything.</summary>
     [GlobalCleanup]
-    public async Task CleanupAsync()
-    {
-        await _one!.DisposeAsync();
-        await _three!.DisposeAsync();
-        Dispose();
-    }
+    public void Cleanup() => CleanupAsync().GetAwaiter().GetResult();
 
     /// <inheritdoc/>
     public void Dispose()
@@ -59,5 +45,23 @@ public class WriteLatency : IDisposable
         SqliteConnection.ClearAllPools();
         _directory?.Dispose();
         GC.SuppressFinalize(this);
+    }
+
+    private async Task SetupAsync()
+    {
+        _directory = new ScratchDirectory(ScratchDirectory.DefaultParent);
+        _plainConnection = Workload.OpenPlain(_directory.Sub("plain"));
+        _one = await LocalCluster.StartAsync(_directory.Sub("one"), 1);
+        _three = await LocalCluster.StartAsync(_directory.Sub("three"), 3);
+        _plain = Workload.PrepareInsert(_plainConnection);
+        _oneNode = Workload.PrepareInsert(await _one.OpenAsync());
+        _threeNodes = Workload.PrepareInsert(await _three.OpenAsync());
+    }
+
+    private async Task CleanupAsync()
+    {
+        await _one!.DisposeAsync();
+        await _three!.DisposeAsync();
+        Dispose();
     }
 }
