@@ -100,7 +100,7 @@ internal sealed class Checkpointer : IDisposable
 
                 _node.Call((nowNs, outputs) => _node.Checkpoints.OnCheckpointed(job.Database, nowNs, outputs));
             }
-            catch (Exception exception) when (job.Database.IsStopped && exception is ShimException or ObjectDisposedException or DurableIOException)
+            catch (Exception) when (job.Database.IsStopped)
             {
                 // The database was dropped, or the node stopped, under the checkpoint.
                 _node.Call((nowNs, outputs) => _node.Checkpoints.OnCheckpointed(job.Database, nowNs, outputs));
