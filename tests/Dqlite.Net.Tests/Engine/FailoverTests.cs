@@ -5,10 +5,18 @@ internal sealed class FailoverTests : EngineFixture
 {
     private const int Writers = 16;
 
-    [Test]
-    public async Task Twenty_killed_leaders_lose_no_acknowledged_commit_and_repeat_none()
+    /// <summary>With a small log, checkpoints, compaction and snapshots happen between the kills, too.</summary>
+    [TestCase(3, false)]
+    [TestCase(3, true)]
+    [TestCase(5, true)]
+    public async Task Twenty_killed_leaders_lose_no_acknowledged_commit_and_repeat_none(int nodes, bool hasSmallLog)
     {
-        var writers = await StartWritersAsync();
+        if (hasSmallLog)
+        {
+            Cluster.Configure = options => options with { SegmentBytes = 64 << 10, CheckpointLogBytes = 64 << 10, RetainedLogBytes = 32 << 10, LogCacheBytes = 32 << 10 };
+        }
+
+        var writers = await StartWritersAsync(nodes);
         for (var kill = 0; kill < 20 && writers.Broken.Count == 0; kill++)
         {
             await writers.ProgressAsync(Writers * 2);
@@ -60,10 +68,11 @@ internal sealed class FailoverTests : EngineFixture
         await writers.CheckAsync();
     }
 
-    [Test]
-    public async Task Commits_in_flight_on_a_deposed_leader_wait_for_the_log_to_decide()
+    [TestCase(3)]
+    [TestCase(5)]
+    public async Task Commits_in_flight_on_a_deposed_leader_wait_for_the_log_to_decide(int nodes)
     {
-        var writers = await StartWritersAsync();
+        var writers = await StartWritersAsync(nodes);
         for (var cut = 0; cut < 5 && writers.Broken.Count == 0; cut++)
         {
             await writers.ProgressAsync(Writers * 2);
@@ -103,9 +112,9 @@ internal sealed class FailoverTests : EngineFixture
         Assert.That(await ScalarAsync<long>(await Cluster.OpenOnLeaderAsync(), "SELECT count(*) FROM t"), Is.Zero);
     }
 
-    private async Task<TagWriters> StartWritersAsync()
+    private async Task<TagWriters> StartWritersAsync(int nodes = 3)
     {
-        await Cluster.FoundAsync(3);
+        await Cluster.FoundAsync(nodes);
         await TagWriters.CreateTableAsync(await Cluster.OpenOnLeaderAsync());
         var writers = new TagWriters(Cluster, Writers);
         writers.Start();
