@@ -140,8 +140,10 @@ public sealed class DqliteNode : IAsyncDisposable
     {
         var context = await ReadyAsync(cancellationToken).ConfigureAwait(false);
         await context.BeginReadAsync(ReadConsistency.Linearizable, 0, TimeSpan.Zero).WaitAsync(cancellationToken).ConfigureAwait(false);
-        return context.Databases.Published
-            .Select(database => new DqliteDatabaseInfo(database.Name, database.Meta.PageSize, database.Pages.State.PageCount, database.AppliedIndex)).ToArray();
+        var answer = new TaskCompletionSource<IReadOnlyList<DqliteDatabaseInfo>>(TaskCreationOptions.RunContinuationsAsynchronously);
+        context.Call((_, _) => answer.TrySetResult(context.Databases.Published
+            .Select(database => new DqliteDatabaseInfo(database.Name, database.Meta.PageSize, database.Pages.State.PageCount, database.AppliedIndex)).ToArray()));
+        return await context.UntilEndedAsync(answer.Task).WaitAsync(cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>Drops a database on every node. Connections to it get a clear error.</summary>

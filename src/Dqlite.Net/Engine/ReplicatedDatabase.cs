@@ -344,9 +344,24 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
 
         var waiter = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         _slotWaiters[ticket] = waiter;
-        var code = Pages.RequestSlot(ticket);
+        int code;
+        try
+        {
+            code = Pages.RequestSlot(ticket);
+        }
+        catch (ObjectDisposedException) when (_stopped is not null)
+        {
+            return Task.FromException(_stopped);
+        }
+
         if (code == ShimResult.Busy)
         {
+            if (_stopped is { } reason)
+            {
+                // Dropped after the look above: no event comes any more.
+                waiter.TrySetException(reason);
+            }
+
             return waiter.Task;
         }
 
@@ -364,9 +379,16 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     public void ReleaseWriter(ulong ticket)
     {
         _slotWaiters.TryRemove(ticket, out _);
-        if (!Pages.CancelSlot(ticket))
+        try
         {
-            Pages.ReleaseSlot(ticket);
+            if (!Pages.CancelSlot(ticket))
+            {
+                Pages.ReleaseSlot(ticket);
+            }
+        }
+        catch (ObjectDisposedException) when (_stopped is not null)
+        {
+            // A connection that outlived its database: the slot went with it.
         }
 
         Interlocked.CompareExchange(ref _slotHolder, 0, ticket);

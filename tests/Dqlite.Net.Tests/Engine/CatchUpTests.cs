@@ -102,6 +102,54 @@ internal sealed class CatchUpTests : EngineFixture
         await ComparePagesAsync(["app"]);
     }
 
+    [Test]
+    public async Task A_blank_node_joins_a_cluster_whose_log_no_longer_reaches_back()
+    {
+        Cluster.Configure = Small;
+        await Cluster.FoundAsync(1);
+        await CreateAsync();
+        await RunAsync(await Cluster.OpenOnLeaderAsync("second"), "CREATE TABLE s (id INTEGER PRIMARY KEY)");
+        await WriteUntilCompactedAsync(await Cluster.OpenOnLeaderAsync());
+        Cluster.Reserve(1);
+        var joined = await Cluster.JoinAsync(1, 0, asVoter: false);
+        Assert.That(await ScalarAsync<long>(await InTime(joined.OpenDatabaseAsync("app")), "SELECT count(*) FROM t"), Is.GreaterThan(0), "a member without a vote reads");
+        Assert.That(Cluster.Log.Lines(11), Is.Not.Empty, "a snapshot was installed");
+        await ComparePagesAsync(["app", "second"]);
+
+        // With its vote it can lead, and the founder follow it.
+        await InTime(joined.Cluster.PromoteAsync(joined.Id));
+        await InTime(joined.Cluster.TransferLeadershipAsync(joined.Id));
+        await RunAsync(await (await Cluster.LeaderAsync(node => node == joined)).OpenDatabaseAsync("app"), "INSERT INTO t VALUES (1000000, NULL)");
+        await Cluster.CaughtUpAsync();
+        await ComparePagesAsync(["app", "second"]);
+    }
+
+    [Test]
+    public async Task Snapshots_are_streamed_and_installed_while_writers_go_on()
+    {
+        Cluster.Configure = Small;
+        await Cluster.FoundAsync(3);
+        await TagWriters.CreateTableAsync(await Cluster.OpenOnLeaderAsync());
+        var writers = new TagWriters(Cluster, 8);
+        writers.Start();
+        for (var round = 0; round < 3 && writers.Broken.Count == 0; round++)
+        {
+            var away = Cluster.PositionOf(await Cluster.FollowerAsync());
+            writers.OnKill(Cluster[away]);
+            await Cluster.AbortAsync(away);
+            var (compacted, installed) = (Cluster.Log.Lines(15).Count(), Cluster.Log.Lines(11).Count());
+            await EventuallyAsync(() => Cluster.Log.Lines(15).Count() >= compacted + 4 || writers.Broken.Count > 0, "the log is compacted");
+            await Cluster.StartAsync(away);
+            await EventuallyAsync(() => Cluster.Log.Lines(11).Count() > installed || writers.Broken.Count > 0, "a snapshot is installed");
+            await Cluster.CaughtUpAsync();
+        }
+
+        await writers.StopAsync();
+        await writers.CheckAsync();
+        await Cluster.CaughtUpAsync();
+        await ComparePagesAsync(["app"]);
+    }
+
     private static DqliteNodeOptions Small(DqliteNodeOptions options) => options with
     {
         SegmentBytes = SmallBytes,

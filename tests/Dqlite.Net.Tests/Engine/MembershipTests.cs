@@ -88,6 +88,19 @@ internal sealed class MembershipTests : EngineFixture
     }
 
     [Test]
+    public async Task A_leader_that_is_demoted_hands_over_first_and_follows()
+    {
+        await Cluster.FoundAsync(3);
+        var leader = await Cluster.LeaderAsync();
+        await InTime(leader.Cluster.DemoteAsync(leader.Id));
+        var next = await Cluster.LeaderAsync(node => node != leader);
+        await RunAsync(await next.OpenDatabaseAsync("app"), "CREATE TABLE t (id INTEGER PRIMARY KEY)");
+        Assert.That(await ScalarAsync<long>(await leader.OpenDatabaseAsync("app"), "SELECT count(*) FROM t"), Is.Zero, "it follows without a vote");
+        await InTime(leader.Cluster.PromoteAsync(leader.Id));
+        await InTime(leader.Cluster.TransferLeadershipAsync(leader.Id));
+    }
+
+    [Test]
     public async Task A_leader_that_stops_hands_over_quickly_to_a_node_that_lives()
     {
         Cluster.Configure = options => options with { ElectionTimeout = TimeSpan.FromSeconds(3) };

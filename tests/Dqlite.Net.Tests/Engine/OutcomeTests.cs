@@ -7,7 +7,7 @@ internal sealed class OutcomeTests : EngineFixture
     public async Task A_commit_that_timed_out_without_a_quorum_is_unknown_and_its_outcome_can_be_asked_for()
     {
         // Long, so that the leader still leads when the command's time is up.
-        Cluster.Configure = options => options with { ElectionTimeout = TimeSpan.FromSeconds(4) };
+        Cluster.Configure = options => options with { ElectionTimeout = TimeSpan.FromSeconds(3) };
         var (leader, source) = await FoundAsync();
         await RunAsync(source, "INSERT INTO t VALUES (1)");
         await Cluster.CutAsync(leader);
@@ -32,7 +32,7 @@ internal sealed class OutcomeTests : EngineFixture
     [Test]
     public async Task A_commit_that_timed_out_and_was_committed_later_is_known_as_committed_on_every_node()
     {
-        Cluster.Configure = options => options with { ElectionTimeout = TimeSpan.FromSeconds(5) };
+        Cluster.Configure = options => options with { ElectionTimeout = TimeSpan.FromSeconds(3) };
         var (leader, source) = await FoundAsync();
         var frozen = await Task.WhenAll(Cluster.Running.Where(node => node != leader).Select(TestCluster.FreezeAsync));
         var unknown = (DqliteUnknownOutcomeException)await FailureAsync(() => WriteAsync(source, 2, timeoutSeconds: 1));
