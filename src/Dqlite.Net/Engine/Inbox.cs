@@ -31,9 +31,6 @@ internal sealed class Inbox
     private bool _waiting;
     private bool _closed;
 
-    /// <summary>Runs the loop on the calling thread when nobody runs it; false when somebody does. Set before anything is delivered.</summary>
-    public Func<bool>? TryRunLoop { get; set; }
-
     /// <summary>Adds an input. False once the loop has ended: nobody will handle it.</summary>
     public bool Post(in NodeEvent nodeEvent)
     {
@@ -47,29 +44,6 @@ internal sealed class Inbox
             _events.Add(nodeEvent);
             Signal();
             return true;
-        }
-    }
-
-    /// <summary>
-    /// Adds an input from a dedicated thread of the node, and handles it there when the loop is idle: waking the loop's thread costs as much
-    /// as a flush of the disk on a busy machine, and a commit would pay for it at each of its stations.
-    /// </summary>
-    public void Deliver(in NodeEvent nodeEvent)
-    {
-        lock (_gate)
-        {
-            if (_closed)
-            {
-                return;
-            }
-
-            _events.Add(nodeEvent);
-        }
-
-        // Whoever runs the loop now may have drained before the input was there: then the loop's thread looks again.
-        if (TryRunLoop is not { } run || !run())
-        {
-            Wake();
         }
     }
 

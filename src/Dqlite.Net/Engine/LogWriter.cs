@@ -221,7 +221,7 @@ internal sealed class LogWriter : IDisposable
             _mustPrepare.Set();
         }
 
-        _inbox.Deliver(new NodeEvent(NodeEventKind.EntriesPersisted, null, last.Index.Value, last.Term.Value));
+        _inbox.Post(new NodeEvent(NodeEventKind.EntriesPersisted, null, last.Index.Value, last.Term.Value));
     }
 
     private bool TryAppend(List<LogEntry> entries)

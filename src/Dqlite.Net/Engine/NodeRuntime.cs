@@ -18,11 +18,6 @@ internal sealed class NodeRuntime
     private readonly Thread _thread;
     private readonly Checkpointer _checkpointer;
     private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-    /// <summary>Whose turn it is to run the loop. Taken turns make it single-threaded, whatever thread runs it.</summary>
-    private readonly object _turn = new();
-
-    private bool _isRunning;
     private volatile bool _stopping;
     private volatile bool _abrupt;
 
@@ -59,7 +54,6 @@ internal sealed class NodeRuntime
         _node.LogWriter.Start();
         _checkpointer.Start();
         _node.OnConfigurationChanged();
-        _node.Inbox.TryRunLoop = TryRunLoop;
         _thread.Start();
     }
 
@@ -98,13 +92,7 @@ internal sealed class NodeRuntime
         {
             while (!_stopping)
             {
-                lock (_turn)
-                {
-                    _isRunning = true;
-                    _loop.RunOnce(_node.NowNs);
-                    _isRunning = false;
-                }
-
+                _loop.RunOnce(_node.NowNs);
                 var waitNs = _loop.NextDeadlineNs - _node.NowNs;
                 _node.Inbox.Wait((int)Math.Min(1000, (waitNs + 999_999) / 1_000_000));
             }
@@ -116,45 +104,7 @@ internal sealed class NodeRuntime
             Fail(exception);
         }
 
-        lock (_turn)
-        {
-            // Nobody is in a turn any more, and nobody takes one: it is seen that the node stops.
-        }
-
         EndAndReport();
-    }
-
-    /// <summary>A receiver's or the log's thread takes a turn of the loop. False when another thread has it, or this one is inside already.</summary>
-    private bool TryRunLoop()
-    {
-        if (!Monitor.TryEnter(_turn))
-        {
-            return false;
-        }
-
-        try
-        {
-            if (_isRunning || _stopping)
-            {
-                return false;
-            }
-
-            _isRunning = true;
-            _loop.RunOnce(_node.NowNs);
-            _isRunning = false;
-            return _loop.NextDeadlineNs > 0;
-        }
-#pragma warning disable CA1031 // As on the loop's own thread. The turn stays taken: the state may be half changed.
-        catch (Exception exception)
-#pragma warning restore CA1031
-        {
-            Fail(exception);
-            return true;
-        }
-        finally
-        {
-            Monitor.Exit(_turn);
-        }
     }
 
     private void EndAndReport()

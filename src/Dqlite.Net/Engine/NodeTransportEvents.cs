@@ -40,7 +40,7 @@ internal sealed class NodeTransportEvents(string incarnation, IReadOnlyList<stri
     }
 
     /// <inheritdoc/>
-    public void OnMessage(NodeId from, PeerMessage message) => _node?.Inbox.Deliver(new NodeEvent(NodeEventKind.Message, message, from.Value));
+    public void OnMessage(NodeId from, PeerMessage message) => _node?.Inbox.Post(new NodeEvent(NodeEventKind.Message, message, from.Value));
 
     /// <inheritdoc/>
     public void OnConnected(NodeId peer) => _node?.Inbox.Post(new NodeEvent(NodeEventKind.Connected, null, peer.Value));
