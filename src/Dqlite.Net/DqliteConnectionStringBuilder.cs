@@ -91,7 +91,7 @@ public sealed class DqliteConnectionStringBuilder : DbConnectionStringBuilder
         set => this[PoolingKeyword] = value?.ToString();
     }
 
-    /// <summary>How many connections may be open at once; null: as the data source says (100). <c>Max Pool Size</c></summary>
+    /// <summary>How many connections of a data source may be open at once; null: 100. Takes effect in <see cref="DqliteDatabaseOptions.ConnectionString"/>, not for a single connection. <c>Max Pool Size</c></summary>
     public int? MaxPoolSize
     {
         get => Value(MaxPoolSizeKeyword) is { } text ? ParseCount(MaxPoolSizeKeyword, text) : null;

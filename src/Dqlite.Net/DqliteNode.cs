@@ -25,7 +25,7 @@ public sealed class DqliteNode : IAsyncDisposable
     private readonly Lock _lock = new();
     private readonly List<LeaderWaiter> _waiters = [];
     private readonly Queue<DqliteLeader?> _announcements = new();
-    private readonly Dictionary<string, DqliteDataSource> _sources = new(StringComparer.Ordinal);
+    private readonly Dictionary<(string Name, string Settings, Action<DqliteConnection>? Initialize), DqliteDataSource> _sources = [];
     private DqliteLeader? _leader;
     private bool _announcing;
     private bool _hasEnded;
@@ -91,7 +91,7 @@ public sealed class DqliteNode : IAsyncDisposable
         return node;
     }
 
-    /// <summary>Opens a database; creates it on every node when it does not exist. The result is shared: every call for one name returns the same object.</summary>
+    /// <summary>Opens a database; creates it on every node when it does not exist. The result is shared: every call for one name and the same connection settings returns the same object.</summary>
     /// <param name="name">1 to 64 letters, digits, '_' or '-' (ASCII).</param>
     /// <param name="options">Page size and auto_vacuum of a database that is created; an existing one keeps its own.</param>
     /// <param name="cancellationToken">Abandons the wait.</param>
@@ -101,6 +101,7 @@ public sealed class DqliteNode : IAsyncDisposable
     {
         DatabaseName.Validate(name);
         options ??= new DqliteDatabaseOptions();
+        var settings = SettingsOf(options);
         if (options.PageSize is < 512 or > 65536 || !System.Numerics.BitOperations.IsPow2(options.PageSize))
         {
             throw new ArgumentException($"Page size {options.PageSize} is not a power of two from 512 to 65536.", nameof(options));
@@ -120,14 +121,15 @@ public sealed class DqliteNode : IAsyncDisposable
         var database = context.Databases.FindPublished(name) ?? throw new DqliteException($"Database '{name}' was dropped.", 14, false, context.LeaderAddress);
         lock (_lock)
         {
-            if (_sources.TryGetValue(name, out var source) && ReferenceEquals(source.Engine, database))
+            var key = (name, options.ConnectionString, options.InitializeConnection);
+            if (_sources.TryGetValue(key, out var source) && ReferenceEquals(source.Engine, database))
             {
                 return source;
             }
 
             // A source of a dropped database of that name: its connections answer an error already.
             source?.Dispose();
-            _sources[name] = source = new DqliteDataSource(database, new Data.ConnectionSettings());
+            _sources[key] = source = new DqliteDataSource(database, settings);
             Data.OpenDatabases.Add(DataDirectory, source);
             return source;
         }
@@ -223,6 +225,17 @@ public sealed class DqliteNode : IAsyncDisposable
         }
 
         return AwaitAsync(waiter, cancellationToken);
+    }
+
+    private static Data.ConnectionSettings SettingsOf(DqliteDatabaseOptions options)
+    {
+        var builder = new DqliteConnectionStringBuilder(options.ConnectionString);
+        if (builder.DataSource.Length > 0 || builder.Node.Length > 0)
+        {
+            throw new ArgumentException("ConnectionString of the database options names no Data Source and no Node: both are known.", nameof(options));
+        }
+
+        return new Data.ConnectionSettings { HandleInitializer = options.InitializeConnection }.With(builder);
     }
 
     private static async Task FindOrCreateAsync(NodeContext context, string name, DqliteDatabaseOptions options, CancellationToken cancellationToken)

@@ -82,6 +82,13 @@ public sealed record DqliteNodeOptions
         Require(LeaseDuration >= TimeSpan.Zero && LeaseDuration * 1.2 < ElectionTimeout, nameof(LeaseDuration), "must be shorter than the election timeout less the clock drift");
         Require(MaxTransactionBytes is >= 1 << 16 and <= 256 << 20, nameof(MaxTransactionBytes), "must be between 64 KiB and 256 MiB");
         Require(MaxUndecidedBytes >= MaxTransactionBytes, nameof(MaxUndecidedBytes), "must be at least MaxTransactionBytes");
+        Require(MaxVersionBytes >= MaxTransactionBytes, nameof(MaxVersionBytes), "must be at least MaxTransactionBytes");
+        Require(CheckpointLogBytes > 0, nameof(CheckpointLogBytes), "must be positive");
+        Require(RetainedLogBytes >= 0, nameof(RetainedLogBytes), "must not be negative");
+        Require(LogCacheBytes > 0, nameof(LogCacheBytes), "must be positive");
+        Require(MaxWriteTransactionHold > TimeSpan.Zero, nameof(MaxWriteTransactionHold), "must be positive");
+        Require(PlainWriterTimeout > TimeSpan.Zero, nameof(PlainWriterTimeout), "must be positive");
+        Require(PlainCommitTimeout > TimeSpan.Zero, nameof(PlainCommitTimeout), "must be positive");
         Require(MaxPipelinedEntries >= 1, nameof(MaxPipelinedEntries), "must be at least 1");
         Require(SegmentBytes >= 1 << 16, nameof(SegmentBytes), "must be at least 64 KiB");
         Require(Join.Length == 0 || Address.Length > 0, nameof(Join), "needs an Address that the members can reach this node at");
@@ -110,6 +117,12 @@ public sealed record DqliteDatabaseOptions
 
     /// <summary>SQLite's auto_vacuum: 0 none, 1 full, 2 incremental.</summary>
     public int AutoVacuum { get; init; }
+
+    /// <summary>Settings of this data source's connections, as a connection string without Data Source and Node: <c>Consistency=Session;Max Pool Size=20</c>.</summary>
+    public string ConnectionString { get; init; } = "";
+
+    /// <summary>Runs once for each new handle of the pool, on a connection that has it: functions and collations that it creates stay with the handle.</summary>
+    public Action<DqliteConnection>? InitializeConnection { get; init; }
 
     /// <summary>False: opening a database that does not exist fails instead of creating it.</summary>
     public bool CreateIfMissing { get; init; } = true;

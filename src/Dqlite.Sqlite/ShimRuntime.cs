@@ -13,6 +13,8 @@ public static class ShimRuntime
 
     internal const uint AbiVersion = 1;
 
+    private const string MessagePrefix = "dqlite: ";
+
     // Lazy caches the exception: a process whose native parts do not fit together does not get better by trying again.
     private static readonly Lazy<nint> SqliteLibrary = new(Start, LazyThreadSafetyMode.ExecutionAndPublication);
 
@@ -20,6 +22,12 @@ public static class ShimRuntime
     /// <exception cref="InvalidOperationException">The native library and this assembly do not fit together, or SQLite is too old.</exception>
     /// <exception cref="DllNotFoundException">The native library is missing.</exception>
     public static void EnsureInitialized() => _ = SqliteLibrary.Value;
+
+    /// <summary>
+    /// What the VFS says beside its result codes: why a database could not be opened. The text; raised on the thread that opens. Nothing comes
+    /// when the application used SQLite before the library did (SQLite takes its log callback only before its first use).
+    /// </summary>
+    public static event Action<string>? Message;
 
     /// <summary>Address of a function of the copy of SQLite that SQLitePCLRaw uses.</summary>
     internal static nint SqliteExport(string name) => NativeLibrary.GetExport(SqliteLibrary.Value, name);
@@ -29,6 +37,7 @@ public static class ShimRuntime
         NativeMethods.AbiGet(out var abi);
         CompareAbi(abi);
         SQLitePCL.Batteries_V2.Init();
+        _ = SQLitePCL.raw.sqlite3_config_log(OnLog, null);
         // A VFS registered in one copy of SQLite does not exist in another, so the functions come from the provider's own copy.
         var library = NativeLibrary.Load("e_sqlite3", typeof(SQLitePCL.SQLite3Provider_e_sqlite3).Assembly, null);
         var api = new NativeSqliteApi
@@ -56,6 +65,14 @@ public static class ShimRuntime
         }
 
         return library;
+    }
+
+    private static void OnLog(object userData, int errorCode, string message)
+    {
+        if (message.StartsWith(MessagePrefix, StringComparison.Ordinal))
+        {
+            Message?.Invoke(message[MessagePrefix.Length..]);
+        }
     }
 
     internal static void CompareAbi(in NativeAbi abi)

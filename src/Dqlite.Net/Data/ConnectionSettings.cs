@@ -35,6 +35,7 @@ internal sealed record ConnectionSettings
         MaxStaleness = builder.MaxStaleness ?? MaxStaleness,
         DefaultTimeoutSeconds = builder.DefaultTimeout ?? DefaultTimeoutSeconds,
         Pooling = builder.Pooling ?? Pooling,
+        MaxPoolSize = builder.MaxPoolSize ?? MaxPoolSize,
         ForeignKeys = builder.ForeignKeys ?? ForeignKeys,
         RecursiveTriggers = builder.RecursiveTriggers ?? RecursiveTriggers,
     };

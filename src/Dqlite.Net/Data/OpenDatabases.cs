@@ -42,8 +42,9 @@ internal static class OpenDatabases
         }
 
         var where = directory is null ? "any node of this process" : $"the node in '{directory}'";
-        return found.Count switch
+        return found.Select(entry => entry.Directory).Distinct(StringComparer.Ordinal).Count() switch
         {
+            // The node's first one of that name: later ones differ in the settings of their connections alone.
             1 => found[0].Source,
             0 => throw new InvalidOperationException($"Database '{name}' is not open on {where}. Start the node and open the database before connecting to it."),
             _ => throw new InvalidOperationException($"Database '{name}' is open on several nodes of this process. Add 'Node=DIRECTORY' to the connection string."),

@@ -24,13 +24,6 @@ internal static class DatabaseExporter
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 snapshot.ReadPage(number, page);
-                if (number == 1)
-                {
-                    // Format versions 1: the copy is an ordinary rollback-journal database that opens read-only too (SQLite file format 1.3.3).
-                    page[18] = 1;
-                    page[19] = 1;
-                }
-
                 file.Write(page, (long)(number - 1) * page.Length);
             }
 

@@ -12,6 +12,13 @@ namespace Dqlite.Net.Engine;
 /// </summary>
 internal static class DatabaseImporter
 {
+    private const string ReadSomething = "SELECT count(*) FROM sqlite_schema";
+
+    /// <summary>The copy, what SQLite may leave beside it, and the same of a source that had to be recovered.</summary>
+    private static readonly string[] Leftovers = ["", "-journal", ".source", ".source-journal", ".source-wal", ".source-shm"];
+
+    private static long s_imports;
+
     /// <summary>Page bytes of one entry.</summary>
     private const int EntryBytes = 1 << 20;
 
@@ -30,7 +37,13 @@ internal static class DatabaseImporter
             throw DqliteErrors.NotLeader(node.LeaderAddress);
         }
 
-        var copy = Path.Combine(node.Databases.Directory, name + ".import");
+        if (node.Databases.FindPublished(name) is not null)
+        {
+            throw new DqliteException($"A database named '{name}' exists already; choose another name or drop it first.", 1, false, null);
+        }
+
+        // Each import has files of its own, also when two of one name run at the same time.
+        var copy = Path.Combine(node.Databases.Directory, string.Create(CultureInfo.InvariantCulture, $"{name}.{Interlocked.Increment(ref s_imports)}.import"));
         try
         {
             await Task.Run(() => Copy(path, copy), cancellationToken).ConfigureAwait(false);
@@ -38,8 +51,7 @@ internal static class DatabaseImporter
         }
         finally
         {
-            File.Delete(copy);
-            File.Delete(copy + "-journal");
+            Array.ForEach(Leftovers, suffix => File.Delete(copy + suffix));
         }
     }
 
@@ -142,8 +154,7 @@ internal static class DatabaseImporter
     private static void Copy(string source, string target)
     {
         File.Delete(target);
-        using var from = Open(source, raw.SQLITE_OPEN_READONLY);
-        Check(raw.sqlite3_exec(from, "PRAGMA schema_version"), from, source);
+        using var from = OpenSource(source, target + ".source");
         var pageSize = QueryNumber(from, "PRAGMA page_size");
         using var to = Open(target, raw.SQLITE_OPEN_READWRITE | raw.SQLITE_OPEN_CREATE);
         Check(raw.sqlite3_exec(to, string.Create(CultureInfo.InvariantCulture, $"PRAGMA page_size={pageSize}; PRAGMA synchronous=OFF; PRAGMA journal_mode=OFF")), to, target);
@@ -166,6 +177,37 @@ internal static class DatabaseImporter
 
         Check(raw.sqlite3_backup_finish(backup), to, target);
     }
+
+    /// <summary>
+    /// The source, to read. A hot journal, or a WAL whose wal-index is gone, can only be played back by a writer: then SQLite does that to a
+    /// copy of the files, and the originals stay as they are.
+    /// </summary>
+    private static sqlite3 OpenSource(string source, string copy)
+    {
+        var from = Open(source, raw.SQLITE_OPEN_READONLY);
+        var code = raw.sqlite3_exec(from, ReadSomething);
+        if (code == raw.SQLITE_OK || !NeedsRecovery(raw.sqlite3_extended_errcode(from), source))
+        {
+            Check(code, from, source);
+            return from;
+        }
+
+        from.Dispose();
+        foreach (var suffix in new[] { "", "-journal", "-wal" })
+        {
+            if (File.Exists(source + suffix))
+            {
+                File.Copy(source + suffix, copy + suffix, overwrite: true);
+            }
+        }
+
+        from = Open(copy, raw.SQLITE_OPEN_READWRITE);
+        Check(raw.sqlite3_exec(from, ReadSomething), from, source);
+        return from;
+    }
+
+    private static bool NeedsRecovery(int code, string source) =>
+        (code & 0xff) is raw.SQLITE_READONLY or raw.SQLITE_CANTOPEN && (File.Exists(source + "-journal") || File.Exists(source + "-wal"));
 
     private static sqlite3 Open(string path, int flags)
     {

@@ -69,4 +69,7 @@ internal sealed partial class NodeLog(ILogger logger)
 
     [LoggerMessage(20, LogLevel.Error, "This node may not become a voter: {Reason}")]
     public partial void PromotionRefused(string reason);
+
+    [LoggerMessage(22, LogLevel.Warning, "SQLite was asked for something that the VFS refuses: {Message}")]
+    public partial void VfsMessage(string message);
 }

@@ -96,6 +96,7 @@ internal sealed class NodeStarter
     /// <summary>Ends whatever has been started. Idempotent.</summary>
     public async Task StopAsync(bool abruptly)
     {
+        ShimRuntime.Message -= Log.VfsMessage;
         await _stopping.CancelAsync().ConfigureAwait(false);
         await _background.ConfigureAwait(false);
         _ready.TrySetException(DqliteErrors.Stopped(Failure));
@@ -138,7 +139,7 @@ internal sealed class NodeStarter
     {
         StorageDamagedException or DatabaseDamagedException or InvalidDataException => new DqliteException(exception.Message, 11, false, null, exception),
         ShimException shim => new DqliteException(shim.Message, shim.ResultCode, false, null, shim),
-        InvalidOperationException => new DqliteException(exception.Message, 5, false, null, exception),
+        DirectoryInUseException => new DqliteException(exception.Message, 5, false, null, exception),
         TransportConfigurationException => new DqliteException(exception.Message, 14, false, null, exception),
         DurableIOException => new DqliteException(exception.Message, 10, false, null, exception),
         RaftInvariantException => new DqliteException(exception.Message, 11, false, null, exception),
@@ -148,6 +149,7 @@ internal sealed class NodeStarter
     private void OpenDirectory()
     {
         ShimRuntime.EnsureInitialized();
+        ShimRuntime.Message += Log.VfsMessage;
         Directory.CreateDirectory(Options.DataDirectory);
         _lock = NodeLock.Acquire(_files, Options.DataDirectory);
         var metadataPath = Path.Combine(Options.DataDirectory, MetadataFile.FileName);

@@ -14,7 +14,7 @@ internal sealed class NodeLock : IDisposable
     /// <summary>Takes the lock.</summary>
     /// <param name="fileSystem">Where.</param>
     /// <param name="directory">The data directory; must exist.</param>
-    /// <exception cref="InvalidOperationException">Another node uses the directory.</exception>
+    /// <exception cref="DirectoryInUseException">Another node uses the directory.</exception>
     internal static NodeLock Acquire(IFileSystem fileSystem, string directory)
     {
         var file = fileSystem.Open(Path.Combine(directory, FileName), DurableFileMode.Read | DurableFileMode.Write | DurableFileMode.Create);
@@ -22,8 +22,7 @@ internal sealed class NodeLock : IDisposable
         {
             if (!file.TryLock())
             {
-                throw new InvalidOperationException(
-                    $"The data directory '{directory}' is in use by another node, in this process or in another one. Each node needs a directory of its own; stop the other node or configure another directory.");
+                throw new DirectoryInUseException(directory);
             }
 
             return new NodeLock(file);

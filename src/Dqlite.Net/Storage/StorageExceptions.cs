@@ -39,3 +39,8 @@ internal sealed class StorageFailedException(string path, Exception cause)
 /// <param name="cause">The failed allocation.</param>
 internal sealed class LogFullException(string directory, Exception? cause)
     : Exception($"The log in '{directory}' cannot grow: {cause?.Message ?? "no segment could be allocated."} Free disk space.", cause);
+
+/// <summary>Another node has the data directory.</summary>
+/// <param name="directory">The directory.</param>
+internal sealed class DirectoryInUseException(string directory)
+    : Exception($"The data directory '{directory}' is in use by another node, in this process or in another one. Each node needs a directory of its own; stop the other node or configure another directory.");

@@ -54,7 +54,7 @@ public sealed class RealStorageTests
         using (NodeLock.Acquire(RealFileSystem.Instance, _directory))
         {
             Assert.That(() => NodeLock.Acquire(RealFileSystem.Instance, _directory),
-                Throws.InvalidOperationException.With.Message.Contains(_directory).And.Message.Contains("in use by another node"));
+                Throws.TypeOf<DirectoryInUseException>().With.Message.Contains(_directory).And.Message.Contains("in use by another node"));
         }
 
         NodeLock.Acquire(RealFileSystem.Instance, _directory).Dispose();
@@ -70,7 +70,7 @@ public sealed class RealStorageTests
             RedirectStandardInput = true,
         })!;
         Assert.That(process.StandardOutput.ReadLine(), Is.EqualTo("locked"));
-        Assert.That(() => NodeLock.Acquire(RealFileSystem.Instance, _directory), Throws.InvalidOperationException);
+        Assert.That(() => NodeLock.Acquire(RealFileSystem.Instance, _directory), Throws.TypeOf<DirectoryInUseException>());
         process.StandardInput.WriteLine();
         process.WaitForExit();
         NodeLock.Acquire(RealFileSystem.Instance, _directory).Dispose();
