@@ -11,14 +11,9 @@ namespace Dqlite.Net.Engine;
 /// </summary>
 internal sealed class NodeContext : INodeServices
 {
-    /// <summary>How long the connection to a removed member stays.</summary>
-    private const long DepartureGraceNs = 5_000_000_000;
-
     private readonly List<(LogIndex Index, ClusterConfiguration Configuration)> _configurations;
     private readonly Action<Exception> _onFailure;
     private readonly Func<long> _clock;
-    private readonly SortedDictionary<NodeId, (string Address, long UntilNs)> _departing = [];
-    private (NodeId Id, string Address)[] _peers = [];
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private long _appliedIndex;
     private long _publishedLeaseNs;
@@ -214,7 +209,6 @@ internal sealed class NodeContext : INodeServices
             database.ThrowIfBroken();
         }
 
-        ForgetDeparted(nowNs);
         Checkpoints.OnTick();
     }
 
@@ -251,28 +245,8 @@ internal sealed class NodeContext : INodeServices
     {
         var members = Core.Configuration.Members;
         Log.ConfigurationChanged(string.Join(", ", members.Select(member => $"{member.Id}={member.Address} ({member.Role})")));
-        foreach (var (id, address) in _peers.Where(peer => Core.Configuration.Find(peer.Id) is null))
-        {
-            // It may be waiting for the answer to its own removal.
-            _departing[id] = (address, NowNs + DepartureGraceNs);
-        }
-
-        _peers = members.Where(member => member.Id != Core.Id).Select(member => (member.Id, member.Address)).ToArray();
-        ConnectPeers();
+        Transport?.SetPeers(members.Where(member => member.Id != Core.Id).Select(member => (member.Id, member.Address)).ToArray());
         PublishStatus();
-    }
-
-    private void ConnectPeers() =>
-        Transport?.SetPeers([.. _peers, .. _departing.Where(peer => Core.Configuration.Find(peer.Key) is null).Select(peer => (peer.Key, peer.Value.Address))]);
-
-    private void ForgetDeparted(long nowNs)
-    {
-        var gone = _departing.Where(peer => peer.Value.UntilNs <= nowNs).Select(peer => peer.Key).ToArray();
-        if (gone.Length > 0)
-        {
-            Array.ForEach(gone, id => _departing.Remove(id));
-            ConnectPeers();
-        }
     }
 
     /// <summary>Entries were applied.</summary>
