@@ -59,7 +59,7 @@ TEST(Only_registered_databases_open_and_never_behind_the_log) {
   for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
     snprintf(uri, sizeof uri, "file:%s?vfs=dqlite%s", n.path, refused[i].parameters);
     EQ(SQLITE_CANTOPEN, open_rc(uri));
-    CHECK(strstr(last_log, refused[i].log) || strstr(last_log, "cannot open"));
+    CHECK(strstr(last_log, refused[i].log));
   }
   snprintf(uri, sizeof uri, "file:%s?vfs=dqlite", scratch("typo.db"));
   EQ(SQLITE_CANTOPEN, open_rc(uri));
