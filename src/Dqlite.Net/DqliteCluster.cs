@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Dqlite.Net.Engine;
 using Dqlite.Raft;
 
@@ -89,8 +90,8 @@ public sealed class DqliteCluster
 
         bool IsDone(DqliteLeader leader) => id is null ? leader.Id != before : leader.Id == id;
 
-        var until = DateTimeOffset.UtcNow + DefaultTimeout;
-        while (DateTimeOffset.UtcNow < until)
+        var began = Stopwatch.GetTimestamp();
+        while (Stopwatch.GetElapsedTime(began) < DefaultTimeout)
         {
             await ChangeAsync(LeaderOperation.Transfer, id ?? 0, cancellationToken).ConfigureAwait(false);
             using var timer = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);

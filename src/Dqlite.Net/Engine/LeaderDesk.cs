@@ -65,8 +65,8 @@ internal sealed class LeaderDesk(NodeContext node)
         var options = new TransportOptions { AllowInsecureNonLoopback = node.Options.AllowInsecureNonLoopback };
         var others = node.Status.Configuration.Members.Where(member => member.Id != node.Core.Id).ToArray();
         var last = "no other member answered";
-        var until = node.Time.GetUtcNow() + timeout;
-        for (var i = 0; node.Time.GetUtcNow() < until; i++)
+        var began = node.Time.GetTimestamp();
+        for (var i = 0; node.Time.GetElapsedTime(began) < timeout; i++)
         {
             try
             {

@@ -88,7 +88,18 @@ internal sealed class NodeTransportEvents(string incarnation, IReadOnlyList<stri
             return;
         }
 
-        node.Requests.AskAsync(LeaderRequest.Decode(request.Body), TimeSpan.FromSeconds(10), CancellationToken.None).ContinueWith(
+        LeaderRequest decoded;
+        try
+        {
+            decoded = LeaderRequest.Decode(request.Body);
+        }
+        catch (Exception exception) when (exception is InvalidDataException or MessagePackSerializationException)
+        {
+            Answer(new LeaderReply(LeaderStatus.Refused, Text: "The request is damaged, or of another version: " + exception.Message));
+            return;
+        }
+
+        node.Requests.AskAsync(decoded, TimeSpan.FromSeconds(10), CancellationToken.None).ContinueWith(
             asked => Answer(asked.IsCompletedSuccessfully
                 ? asked.Result
                 : new LeaderReply(asked.Exception?.InnerException is DqliteException { IsTransient: true } ? LeaderStatus.Retry : LeaderStatus.Refused,
