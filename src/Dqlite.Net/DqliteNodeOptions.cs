@@ -34,7 +34,7 @@ public sealed record DqliteNodeOptions
     public TimeSpan ElectionTimeout { get; init; } = TimeSpan.FromMilliseconds(500);
 
     /// <summary>Interval of the leader's heartbeats.</summary>
-    public TimeSpan HeartbeatInterval { get; init; } = TimeSpan.FromMilliseconds(50);
+    public TimeSpan HeartbeatInterval { get; init; } = TimeSpan.FromMilliseconds(100);
 
     /// <summary>Length of the leader lease, which lets the leader serve linearizable reads without asking; zero turns it off.</summary>
     public TimeSpan LeaseDuration { get; init; } = TimeSpan.FromMilliseconds(60);
