@@ -169,7 +169,7 @@ static int write_all(dq_db *db, uint32_t page_count) {
   if (rc == SQLITE_OK) rc = write_sums(db, run, pages);
   dq_free(run);
   if (rc == SQLITE_OK) rc = truncate_file(db, page_count);
-  if (rc == SQLITE_OK && (dq_file_datasync(gen->fd) < 0 || dq_file_datasync(gen->sums_fd) < 0)) rc = SQLITE_IOERR_FSYNC;
+  if (rc == SQLITE_OK && (dq_file_sync(gen->fd) < 0 || dq_file_datasync(gen->sums_fd) < 0)) rc = SQLITE_IOERR_FSYNC;
   return rc;
 }
 

@@ -156,7 +156,9 @@ public sealed class DqliteNode : IAsyncDisposable
     {
         DatabaseName.Validate(name);
         var context = await ReadyAsync(cancellationToken).ConfigureAwait(false);
-        var reply = await context.Requests.AskAsync(new LeaderRequest(LeaderOperation.DropDatabase, name), TimeSpan.FromSeconds(30), cancellationToken).ConfigureAwait(false);
+        await context.BeginReadAsync(ReadConsistency.Linearizable, 0, TimeSpan.Zero).WaitAsync(cancellationToken).ConfigureAwait(false);
+        var id = context.Databases.FindPublished(name)?.Id ?? throw new DqliteException($"There is no database named '{name}'.", 1, false, context.LeaderAddress);
+        var reply = await context.Requests.AskAsync(new LeaderRequest(LeaderOperation.DropDatabase, name, NodeId: id), TimeSpan.FromSeconds(30), cancellationToken).ConfigureAwait(false);
         await context.Reads.WaitAppliedAsync(reply.Index).WaitAsync(cancellationToken).ConfigureAwait(false);
     }
 

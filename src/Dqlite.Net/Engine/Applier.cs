@@ -6,6 +6,7 @@ namespace Dqlite.Net.Engine;
 internal sealed class Applier(NodeContext node, LogIndex applied)
 {
     private readonly List<Waiter> _waiters = [];
+    private LogEntry? _held;
 
     /// <summary>What Raft has committed.</summary>
     public LogIndex CommitIndex { get; set; } = applied;
@@ -13,8 +14,8 @@ internal sealed class Applier(NodeContext node, LogIndex applied)
     /// <summary>What has been applied.</summary>
     public LogIndex LastApplied { get; private set; } = applied;
 
-    /// <summary>Whether committed entries wait.</summary>
-    public bool HasMore => LastApplied < CommitIndex;
+    /// <summary>Whether committed entries can be applied now.</summary>
+    public bool HasMore => LastApplied < CommitIndex && !(_held is { } held && MustWait(held));
 
     /// <summary>Calls back when the log has decided about a proposal: true when it was committed and applied.</summary>
     public void WhenApplied(LogIndex index, Term term, Action<bool> callback) => _waiters.Add(new Waiter(index, term, callback));
@@ -30,6 +31,12 @@ internal sealed class Applier(NodeContext node, LogIndex applied)
         while (HasMore && maxBytes > 0)
         {
             var entry = node.ReadEntry(LastApplied.Next);
+            _held = MustWait(entry) ? entry : null;
+            if (_held is not null)
+            {
+                break;
+            }
+
             ApplyEntry(entry);
             LastApplied = entry.Index;
             node.Checkpoints.OnApplied(entry.Index, entry.Payload.Length);
@@ -44,6 +51,7 @@ internal sealed class Applier(NodeContext node, LogIndex applied)
     /// <summary>An install has put everything up to this index in place.</summary>
     public void OnInstalled(LogIndex index)
     {
+        _held = null;
         LastApplied = index;
         CommitIndex = index;
         foreach (var waiter in _waiters.Where(waiter => waiter.Index <= index).ToArray())
@@ -67,6 +75,14 @@ internal sealed class Applier(NodeContext node, LogIndex applied)
             }
         }
     }
+
+    /// <summary>
+    /// A create entry makes files that say "everything up to here is in this node's own log", so the log must be durable first; and its name must be
+    /// free: a dropped database of that name may still be under a checkpoint.
+    /// </summary>
+    private bool MustWait(LogEntry entry) =>
+        entry.Kind == EntryKind.Application && EntryCodec.KindOf(entry.Payload.Span) == DatabaseEntryKind.Create
+        && (entry.Index > node.Core.PersistedIndex || node.Databases.IsClosing(EntryCodec.ReadCreate(entry.Payload.Span).Name));
 
     private static LogIndex LogIndexMin(LogIndex left, LogIndex right) => left < right ? left : right;
 

@@ -17,6 +17,8 @@ internal sealed class CheckpointPlan(NodeContext node)
 
     private readonly Queue<(LogIndex Index, long Bytes)> _sizeMarks = new();
     private readonly List<CheckpointJob> _begun = [];
+    private LogIndex _lastPersisted;
+    private long _persistedAtNs;
     private long _bytes;
     private long _markedBytes;
     private LogIndex _sized = node.Applier.LastApplied;
@@ -30,6 +32,7 @@ internal sealed class CheckpointPlan(NodeContext node)
     public void OnTick()
     {
         OrderDurable();
+        WatchDisk();
         if (++_ticks % LookEveryTicks != 0 || node.IsStopping)
         {
             return;
@@ -90,6 +93,30 @@ internal sealed class CheckpointPlan(NodeContext node)
         _sizeMarks.Clear();
         _base = index;
         _sized = index;
+    }
+
+    /// <summary>
+    /// A full disk may have room again. A disk that hangs - entries wait, and none has become durable for two election timeouts - is no disk to
+    /// lead with (R20): the others have a majority without it, and what it has not written would pile up in memory.
+    /// </summary>
+    private void WatchDisk()
+    {
+        var nowNs = node.NowNs;
+        if (node.LogWriter.IsFull)
+        {
+            node.LogWriter.RetryPreparation();
+        }
+
+        if (node.Core.PersistedIndex != _lastPersisted || node.Core.PersistedIndex >= node.Core.LastIndex || node.LogWriter.IsFull)
+        {
+            _lastPersisted = node.Core.PersistedIndex;
+            _persistedAtNs = nowNs;
+        }
+        else if (node.Core.Role == RaftRole.Leader && nowNs - _persistedAtNs > 2 * node.Options.ElectionTimeout.TotalNanoseconds)
+        {
+            _persistedAtNs = nowNs;
+            node.Call((atNs, outputs) => node.Core.StepDown(atNs, outputs));
+        }
     }
 
     /// <summary>A checkpoint never passes what this node's own log has made durable.</summary>

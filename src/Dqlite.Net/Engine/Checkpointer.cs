@@ -100,6 +100,11 @@ internal sealed class Checkpointer : IDisposable
 
                 _node.Call((nowNs, outputs) => _node.Checkpoints.OnCheckpointed(job.Database, nowNs, outputs));
             }
+            catch (ShimException exception) when (exception.ResultCode == ShimResult.Busy)
+            {
+                // Its view was given up to bound memory before a page was written; a later checkpoint begins anew.
+                _node.Call((nowNs, outputs) => _node.Checkpoints.OnCheckpointed(job.Database, nowNs, outputs));
+            }
             catch (Exception) when (job.Database.IsStopped)
             {
                 // The database was dropped, or the node stopped, under the checkpoint.

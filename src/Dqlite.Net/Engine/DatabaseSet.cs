@@ -15,6 +15,7 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
 {
     private const string DroppedSuffix = ".dropped";
     private readonly SortedDictionary<long, ReplicatedDatabase> _byId = [];
+    private readonly SortedSet<string> _closing = new(StringComparer.Ordinal);
     private readonly SortedDictionary<long, DroppedDatabase> _dropped = [];
     private ImmutableDictionary<string, ReplicatedDatabase> _published = ImmutableDictionary.Create<string, ReplicatedDatabase>(StringComparer.Ordinal);
 
@@ -157,11 +158,24 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
         node.Files.SyncDirectory(directory);
         _dropped[id] = new DroppedDatabase(database.Name, index.Value, marker);
         Remove(database, new DqliteException($"Database '{database.Name}' was dropped.", 14, false, null));
-        if (!database.IsCheckpointing)
+        if (database.IsCheckpointing)
+        {
+            _closing.Add(database.Name);
+        }
+        else
         {
             Delete(database.Files);
         }
     }
+
+    /// <summary>Whether a dropped database of this name is still under a checkpoint.</summary>
+    public bool IsClosing(string name) => _closing.Contains(name);
+
+    /// <summary>Whether any dropped database is still under a checkpoint.</summary>
+    public bool IsAnyClosing => _closing.Count > 0;
+
+    /// <summary>Replayed after a restart: whether a database was dropped behind this index, whose files are gone although its entries come again.</summary>
+    public bool HasDropBehind(LogIndex applied) => _dropped.Values.Any(dropped => dropped.DropIndex > applied.Value);
 
     /// <summary>Applies a publish entry.</summary>
     public void Publish(long id, LogIndex index)
@@ -188,6 +202,7 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
     /// <summary>Deletes the files of a dropped database whose name nobody has taken meanwhile.</summary>
     public void DeleteDropped(ReplicatedDatabase database)
     {
+        _closing.Remove(database.Name);
         if (FindByName(database.Name) is null)
         {
             Delete(database.Files);

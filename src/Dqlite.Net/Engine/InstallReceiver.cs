@@ -13,7 +13,7 @@ internal sealed class InstallReceiver
     private readonly NodeContext _node;
     private readonly long _stream;
     private readonly List<DatabaseFileBuilder> _builders = [];
-    private readonly InstallReceiver? _previous;
+    private InstallReceiver? _previous;
     private readonly ManualResetEventSlim _ended = new();
     private InstallManifest? _manifest;
     private bool _aborted;
@@ -64,6 +64,7 @@ internal sealed class InstallReceiver
         try
         {
             _previous?._ended.Wait();
+            _previous = null;
             while (Next() is { } chunk)
             {
                 if (chunk.Sequence != expected++)
@@ -91,6 +92,11 @@ internal sealed class InstallReceiver
         finally
         {
             _builders.ForEach(builder => builder.Dispose());
+            lock (_gate)
+            {
+                _chunks.Clear();
+            }
+
             _ended.Set();
             _node.Call((_, _) => _node.Installs.OnReceiverEnded(this));
         }

@@ -38,6 +38,9 @@ internal sealed class InstallSender : IDisposable
 {
     private static readonly TimeSpan StallTimeout = TimeSpan.FromSeconds(30);
 
+    /// <summary>After the last piece the peer flushes whole files, and may wait for a checkpoint: nothing is heard of it meanwhile but its heartbeats.</summary>
+    private static readonly TimeSpan InstallTimeout = TimeSpan.FromMinutes(10);
+
     private readonly object _gate = new();
     private readonly NodeContext _node;
     private readonly InstallManifest _manifest;
@@ -190,7 +193,7 @@ internal sealed class InstallSender : IDisposable
         {
             while (!_ended)
             {
-                if (!Monitor.Wait(_gate, StallTimeout))
+                if (!Monitor.Wait(_gate, InstallTimeout))
                 {
                     return false;
                 }

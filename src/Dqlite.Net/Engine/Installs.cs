@@ -11,6 +11,7 @@ internal sealed class Installs(NodeContext node)
     private readonly List<InstallSender> _senders = [];
     private InstallReceiver? _receiver;
     private InstallReceiver? _last;
+    private bool _isInstalling;
     private (InstallReceiver Receiver, InstallManifest Manifest)? _waiting;
 
     /// <summary>The log must keep everything above this: a running stream needs it afterwards.</summary>
@@ -24,7 +25,8 @@ internal sealed class Installs(NodeContext node)
             return;
         }
 
-        if (node.Databases.All.Any(database => database.AppliedIndex > node.Applier.LastApplied.Value || database.IsRecovering))
+        if (node.Databases.HasDropBehind(node.Applier.LastApplied)
+            || node.Databases.All.Any(database => database.AppliedIndex > node.Applier.LastApplied.Value || database.IsRecovering))
         {
             // The log is still replayed after a start: files and applied index do not belong together yet. The core asks again.
             node.Call((nowNs, outputs) => node.Core.SnapshotSent(peer, false, LogIndex.Zero, nowNs, outputs));
@@ -84,6 +86,13 @@ internal sealed class Installs(NodeContext node)
     /// <summary>A piece of a stream to this node.</summary>
     public void OnChunk(NodeId from, StreamChunk chunk)
     {
+        if (chunk.Sequence == 0 && _isInstalling)
+        {
+            // Until the manifest of the last installation is gone, new files under these names would be taken for its own after a crash.
+            node.Transport?.Send(from, new NodeMessage(InstallMessages.AckKind, 0, InstallMessages.Ack(chunk.StreamId, 0, 2)));
+            return;
+        }
+
         if (chunk.Sequence == 0)
         {
             // The files of a stream that waits to be installed would be overwritten: it is void.
@@ -119,20 +128,22 @@ internal sealed class Installs(NodeContext node)
 
     private void Install(InstallReceiver receiver, InstallManifest manifest, long nowNs, RaftOutputs outputs)
     {
-        if (manifest.Index <= node.Core.CommitIndex || manifest.Index <= node.Applier.LastApplied)
+        var isInLog = manifest.Index <= node.Core.LastIndex && node.Core.TermAt(manifest.Index) == manifest.Term;
+        if (isInLog || manifest.Index <= node.Core.CommitIndex || manifest.Index <= node.Applier.LastApplied)
         {
-            // The log has caught up meanwhile: the snapshot is stale.
+            // The log has caught up meanwhile, from this leader or another one: what it holds behind the index may be acknowledged already, and stays.
             receiver.Ack(long.MaxValue, 1);
             return;
         }
 
-        if (node.Databases.All.Any(database => database.IsCheckpointing))
+        if (node.Databases.IsAnyClosing || node.Databases.All.Any(database => database.IsCheckpointing))
         {
             _waiting = (receiver, manifest);
             return;
         }
 
         node.Core.CanCampaign = false;
+        _isInstalling = true;
         InstallFiles.Commit(node.Files, node.Options.DataDirectory, manifest);
         ReplaceDatabases(manifest);
         var logBase = InstallFiles.BaseOf(manifest, node.Address);
@@ -143,6 +154,7 @@ internal sealed class Installs(NodeContext node)
             node.Files.Delete(InstallFiles.ManifestPath(node.Options.DataDirectory));
             node.Files.SyncDirectory(node.Options.DataDirectory);
             receiver.Ack(long.MaxValue, 1);
+            node.Call((_, _) => _isInstalling = false);
         });
         node.Cache.Clear();
         node.Core.SnapshotInstalled(manifest.Index, manifest.Term, logBase.Configuration, manifest.ConfigurationIndex, manifest.TermStarts, nowNs, outputs);

@@ -248,10 +248,11 @@ internal sealed class LeaderDesk(NodeContext node)
 
     private void DropDatabase(LeaderRequest request, long nowNs, RaftOutputs outputs, Action<LeaderReply> reply)
     {
-        var existing = node.Databases.FindByName(request.Name);
+        // By id: a request that is asked again must not drop another database that took the name meanwhile.
+        var existing = node.Databases.All.FirstOrDefault(database => database.Id == request.DatabaseId);
         if (existing is null)
         {
-            reply(new LeaderReply(LeaderStatus.Refused, Text: $"There is no database named '{request.Name}'."));
+            reply(new LeaderReply(LeaderStatus.Done, node.Applier.LastApplied.Value));
             return;
         }
 
@@ -278,6 +279,13 @@ internal sealed class LeaderDesk(NodeContext node)
 
     private void ChangeMembership(LeaderRequest request, long nowNs, RaftOutputs outputs, Action<LeaderReply> reply)
     {
+        if (!node.Core.IsConfigurationCommitted)
+        {
+            // What is in force may still be rolled back: nothing is answered from it.
+            reply(Refuse(RefusalReason.ChangeInProgress));
+            return;
+        }
+
         var current = node.Core.Configuration;
         var id = new NodeId(request.NodeId);
         var member = request.Operation == LeaderOperation.AddMember

@@ -50,6 +50,9 @@ internal sealed record LeaderRequest(LeaderOperation Operation, string Name = ""
 {
     public const byte MessageKind = 1;
 
+    /// <summary>For a drop: the id of the database, in the place of the node's.</summary>
+    public long DatabaseId => NodeId;
+
     public byte[] Encode()
     {
         var buffer = new ArrayBufferWriter<byte>();

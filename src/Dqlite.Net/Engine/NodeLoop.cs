@@ -36,19 +36,23 @@ internal sealed class NodeLoop
     /// <summary>When the loop wants to run again although nothing came in, in nanoseconds of the monotonic clock.</summary>
     public long NextDeadlineNs => _node.Applier.HasMore ? 0 : _nextTickNs;
 
-    /// <summary>Handles everything that is queued. Synchronous.</summary>
-    /// <param name="nowNs">The monotonic clock.</param>
-    public void RunOnce(long nowNs)
+    /// <summary>
+    /// Handles everything that is queued. Synchronous. The clock is read for each input, after it was taken from the queue: a process that was
+    /// stopped in the middle must not judge a lease by the time before (R37).
+    /// </summary>
+    public void RunOnce()
     {
         var events = _node.Inbox.Drain(_events);
         foreach (var nodeEvent in events)
         {
-            Handle(nodeEvent, nowNs);
-            Flush(nowNs);
+            var receivedNs = _node.NowNs;
+            Handle(nodeEvent, receivedNs);
+            Flush(receivedNs);
         }
 
         events.Clear();
         _events = events;
+        var nowNs = _node.NowNs;
         if (nowNs >= _nextTickNs)
         {
             // One tick however late: a process that was stopped must hear its peers before it thinks that they are silent.
@@ -58,7 +62,7 @@ internal sealed class NodeLoop
             _node.OnTick(nowNs);
         }
 
-        _node.Reads.Start(_core, nowNs, _outputs);
+        _node.Reads.Start(_core, _outputs);
         _node.Replicator.ProposeDrafts(nowNs, _outputs);
         Flush(nowNs);
         _node.PublishLease();

@@ -92,7 +92,7 @@ internal sealed class NodeRuntime
         {
             while (!_stopping)
             {
-                _loop.RunOnce(_node.NowNs);
+                _loop.RunOnce();
                 var waitNs = _loop.NextDeadlineNs - _node.NowNs;
                 _node.Inbox.Wait((int)Math.Min(1000, (waitNs + 999_999) / 1_000_000));
             }
@@ -169,9 +169,15 @@ internal sealed class NodeRuntime
         return failures;
     }
 
-    /// <summary>The log was flushed to its end, so everything that is applied may go to the file.</summary>
+    /// <summary>What is applied goes to the file as far as this node's own log has it.</summary>
     private void FinalCheckpoint(ReplicatedDatabase database)
     {
+        if (database.AppliedIndex > _node.Store.DurableIndex.Value)
+        {
+            // A full disk kept entries out of this node's own log: they were committed without it, and must come again from the leader.
+            return;
+        }
+
         database.IsCheckpointing = false;
         if (database.BeginCheckpoint() is { } job)
         {

@@ -5,7 +5,6 @@ using Dqlite.Net.Transport;
 using Dqlite.Raft;
 using Dqlite.Sqlite;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Dqlite.Net.Engine;
 
@@ -33,7 +32,7 @@ internal sealed class NodeStarter
     {
         Options = options;
         Address = options.Address;
-        Logger = (options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("Dqlite.Net.Node");
+        Logger = GuardedLogger.Create(options.LoggerFactory, "Dqlite.Net.Node");
         Log = new NodeLog(Logger);
     }
 
@@ -221,7 +220,7 @@ internal sealed class NodeStarter
             ListenAddress = Address,
             AllowInsecureNonLoopback = Options.AllowInsecureNonLoopback,
             MaxMessageBytes = (int)Math.Min(int.MaxValue, (2 * Options.MaxTransactionBytes) + (16 << 20)),
-            Logger = (Options.LoggerFactory ?? NullLoggerFactory.Instance).CreateLogger("Dqlite.Net.Transport"),
+            Logger = GuardedLogger.Create(Options.LoggerFactory, "Dqlite.Net.Transport"),
         };
         _transport = new TcpPeerTransport(transportOptions, IdentityOf(_metadata!.Identity));
         _events = new NodeTransportEvents(Incarnation, Options.Members);

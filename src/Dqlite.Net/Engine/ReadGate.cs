@@ -67,9 +67,9 @@ internal sealed class ReadGate(NodeContext node)
     }
 
     /// <summary>Loop: begins a round for the reads that have arrived.</summary>
-    public void Start(RaftCore core, long nowNs, RaftOutputs outputs)
+    public void Start(RaftCore core, RaftOutputs outputs)
     {
-        if (nowNs < _retryAtNs)
+        if (node.NowNs < _retryAtNs)
         {
             return;
         }
@@ -89,6 +89,8 @@ internal sealed class ReadGate(NodeContext node)
             _arrivedNs = 0;
         }
 
+        // Read after the readers were taken: the lease must hold at a moment that lies behind the begin of each of them.
+        var nowNs = node.NowNs;
         var id = ++_nextRound;
         _rounds.Add(id, new Round(readers, arrivedNs, nowNs));
         core.Read(id, nowNs, outputs);
