@@ -388,6 +388,7 @@ public sealed class DqliteNode : IAsyncDisposable
         }
 
         _leader = leader;
+        _starter.Runtime?.Node.Telemetry.OnLeaderChanged();
         _announcements.Enqueue(leader);
         if (!_announcing)
         {

@@ -250,7 +250,8 @@ internal sealed class LogWriter : IDisposable
         {
             while (true)
             {
-                _mustPrepare.Wait();
+                // While the disk is full nobody may write, so no append asks for another try.
+                _mustPrepare.Wait(_log.CanGrow ? Timeout.Infinite : FullRetryMs);
                 _mustPrepare.Reset();
                 if (_stopped)
                 {

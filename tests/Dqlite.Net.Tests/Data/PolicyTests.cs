@@ -58,12 +58,14 @@ internal sealed class PolicyTests : DataFixture
         Assert.That(CommittedCount(), Is.EqualTo(1));
     }
 
-    [TestCase("PRAGMA journal_mode=DELETE")]
-    [TestCase("PRAGMA wal_checkpoint")]
-    [TestCase("PRAGMA schema_version=5")]
-    [TestCase("PRAGMA locking_mode=EXCLUSIVE")]
-    public void The_shim_denies_a_pragma_with_a_text(string sql) =>
-        Assert.That(() => Run(sql), Throws.InstanceOf<DqliteException>().With.Message.Not.Contains("disk I/O"));
+    [TestCase("PRAGMA journal_mode=DELETE", "always in WAL mode")]
+    [TestCase("PRAGMA wal_checkpoint", "checkpointed by its node")]
+    [TestCase("PRAGMA wal_autocheckpoint=10", "checkpointed by its node")]
+    [TestCase("PRAGMA schema_version=5", "schema_version of a replicated database cannot be set")]
+    [TestCase("PRAGMA locking_mode=EXCLUSIVE", "cannot be locked exclusively")]
+    [TestCase("PRAGMA page_size=1024", "page size of a replicated database is fixed")]
+    public void The_shim_denies_a_pragma_with_a_text(string sql, string text) =>
+        Assert.That(() => Run(sql), Throws.InstanceOf<DqliteException>().With.Message.Contains(text).And.Property(nameof(DqliteException.SqliteErrorCode)).EqualTo(1));
 
     [Test]
     public void The_journal_mode_can_be_asked_for_without_the_right_to_write()

@@ -13,6 +13,7 @@ internal sealed class NodeFailureTests : EngineFixture
     public async Task A_failing_flush_of_the_log_stops_the_node_and_the_others_elect_a_leader()
     {
         using var faults = ShimFaults.Install();
+        await using var running = Cluster; // its nodes must end before the faults are taken out, also when an assertion fails
         await Cluster.FoundAsync(3);
         var source = await Cluster.OpenOnLeaderAsync();
         await RunAsync(source, "CREATE TABLE t (id INTEGER PRIMARY KEY)");
@@ -37,7 +38,7 @@ internal sealed class NodeFailureTests : EngineFixture
             Assert.That(exception is DqliteUnknownOutcomeException || exception.IsTransient, Is.True, exception.Message);
         }
 
-        Assert.That(failing.Failure!.Message, Does.Contain(log).Or.Contain("flush").Or.Contain("sync"), failing.Failure.ToString());
+        Assert.That(failing.Failure!.Message, Does.Contain(log + Path.DirectorySeparatorChar).And.Contain(".segment"), failing.Failure.ToString());
         Assert.That((failing.IsLeader, failing.Leader), Is.EqualTo((false, (DqliteLeader?)null)));
         await EventuallyAsync(() => heard.Count > 0 && heard.Last() is null, "LeaderChanged says that there is no leader");
         Assert.That(async () => await InTime(failing.WaitForLeaderAsync()), Throws.InstanceOf<DqliteException>().With.Message.Contains("stopped"));
@@ -50,13 +51,13 @@ internal sealed class NodeFailureTests : EngineFixture
         await Cluster.StartAsync(position);
         await Cluster.CaughtUpAsync();
         Assert.That(await ScalarAsync<long>(await Cluster[position].OpenDatabaseAsync("app"), "SELECT count(*) FROM t WHERE id = 2"), Is.EqualTo(1));
-        await Cluster.DisposeAsync();
     }
 
     [Test]
     public async Task A_failing_checkpoint_stops_the_node_and_loses_nothing()
     {
         using var faults = ShimFaults.Install();
+        await using var running = Cluster; // its nodes must end before the faults are taken out, also when an assertion fails
         Cluster.Configure = options => options with { SegmentBytes = 128 << 10, CheckpointLogBytes = 64 << 10 };
         await Cluster.FoundAsync(1);
         var source = await Cluster.OpenOnLeaderAsync();
@@ -83,59 +84,77 @@ internal sealed class NodeFailureTests : EngineFixture
         source = await Cluster.OpenOnLeaderAsync();
         Assert.That(await ScalarAsync<long>(source, "SELECT count(*) FROM t"), Is.GreaterThanOrEqualTo(written));
         Assert.That(await ScalarAsync<string>(source, "PRAGMA integrity_check"), Is.EqualTo("ok"));
-        await Cluster.DisposeAsync();
     }
 
-    [Test]
-    public async Task A_full_disk_refuses_writes_and_loses_nothing()
+    /// <param name="tickMs">Short: writes are refused before the log is full to the last byte, so that nothing waits for room. Long: after.</param>
+    [TestCase(1)]
+    [TestCase(50)]
+    public async Task A_full_disk_of_the_leader_refuses_writes_stops_nobody_and_ends_with_the_shortage(int tickMs)
     {
         using var faults = ShimFaults.Install();
-        Cluster.Configure = options => options with { SegmentBytes = 128 << 10 };
-        await Cluster.FoundAsync(1);
+        await using var running = Cluster; // its nodes must end before the faults are taken out, also when an assertion fails
+        Cluster.Configure = options => options with { SegmentBytes = 128 << 10, TickInterval = TimeSpan.FromMilliseconds(tickMs) };
+        await Cluster.FoundAsync(3);
         var source = await Cluster.OpenOnLeaderAsync();
         await RunAsync(source, "CREATE TABLE t (id INTEGER PRIMARY KEY, data BLOB)");
-        faults.Fail(ShimOperation.Allocate, 1, NoSpace, sticky: true);
+        await Cluster.CaughtUpAsync();
+        var leader = await Cluster.LeaderAsync();
+        var term = leader.Leader!.Term;
+        faults.Fail(ShimOperation.Allocate, 1, NoSpace, sticky: true, Path.Combine(leader.DataDirectory, "log"));
         DqliteException? failure = null;
         var written = 0;
-        for (; written < 1000 && failure is null; written++)
+        while (written < 1000 && failure is null)
         {
             try
             {
-                await using var connection = await source.OpenConnectionAsync();
-                await using var command = new DqliteCommand($"INSERT INTO t VALUES ({written}, zeroblob(3000))", connection) { CommandTimeout = 2 };
-                await InTime(command.ExecuteNonQueryAsync());
+                await RunAsync(source, $"INSERT INTO t VALUES ({written}, zeroblob(3000))");
+                written++;
             }
             catch (DqliteException exception)
             {
                 failure = exception;
-                written--;
             }
         }
 
         Assert.That(failure, Is.Not.Null, "the disk is full in the end");
-        faults.Clear();
-        if (Cluster[0].Failure is not null)
-        {
-            await InTime(Cluster.StopAsync(0));
-            await Cluster.StartAsync(0);
-        }
+        Assert.That((failure!.SqliteErrorCode, failure.IsTransient), Is.EqualTo((13, false)), failure.ToString());
+        var another = await FailureAsync(() => RunAsync(source, "INSERT INTO t VALUES (-1, NULL)"));
+        Assert.That(another.SqliteErrorCode, Is.EqualTo(13), another.ToString());
+        Assert.That(await ScalarAsync<long>(source, "SELECT count(*) FROM t"), Is.EqualTo(written), "reads go on, and what was refused had no effect");
+        AssertUnmoved();
 
+        // The same nodes, no restart: the log grows again by itself.
+        faults.Clear();
         await EventuallyAsync(
             async () =>
             {
                 try
                 {
-                    await RunAsync(await Cluster.OpenOnLeaderAsync(), "INSERT OR IGNORE INTO t VALUES (1000000, NULL)");
+                    await RunAsync(source, "INSERT INTO t VALUES (1000000, NULL)");
                     return true;
                 }
-                catch (DqliteException)
+                catch (DqliteException exception) when (exception.SqliteErrorCode == 13)
                 {
                     return false;
                 }
             },
             "writes go on when there is room");
-        Assert.That(await ScalarAsync<long>(await Cluster.OpenOnLeaderAsync(), "SELECT count(*) FROM t WHERE id < 1000000"), Is.GreaterThanOrEqualTo(written));
-        await Cluster.DisposeAsync();
+        for (var i = 1; i <= 100; i++)
+        {
+            await RunAsync(source, $"INSERT INTO t VALUES ({1000000 + i}, zeroblob(3000))");
+        }
+
+        AssertUnmoved();
+        foreach (var node in Cluster.Running)
+        {
+            Assert.That(await ScalarAsync<long>(await node.OpenDatabaseAsync("app"), "SELECT count(*) FROM t"), Is.EqualTo(written + 101));
+        }
+
+        void AssertUnmoved()
+        {
+            Assert.That(Cluster.Running.Select(node => node.Failure), Is.All.Null);
+            Assert.That(Cluster.Running.Select(node => node.Leader), Is.All.Not.Null.And.All.Property(nameof(DqliteLeader.Id)).EqualTo(leader.Id).And.All.Property(nameof(DqliteLeader.Term)).EqualTo(term), "no election");
+        }
     }
 
     [Test]

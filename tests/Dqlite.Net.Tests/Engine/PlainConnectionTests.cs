@@ -59,17 +59,40 @@ internal sealed class PlainConnectionTests : EngineFixture
         await RunAsync(source, "INSERT INTO t VALUES (1, 'one')");
         var leader = await Cluster.LeaderAsync();
         using var plain = Open(source);
+        using var local = new SqliteConnection($"Data Source=file:{Cluster.DatabasePath(Cluster.PositionOf(leader))}?level=local;Vfs=dqlite;Pooling=False");
+        local.Open();
+        Assert.That(Scalar(local, "SELECT count(*) FROM t"), Is.EqualTo(1L));
         var frozen = await Task.WhenAll(Cluster.Running.Where(node => node != leader).Select(TestCluster.FreezeAsync));
         var write = RunAsync(source, "INSERT INTO t VALUES (2, 'two')");
         await EventuallyAsync(async () => await TestCluster.OnLoopAsync(leader, node => node.Core.LastIndex > node.Core.CommitIndex), "the commit is in the log");
+        await EventuallyAsync(async () => await TestCluster.OnLoopAsync(leader, node => node.Core.LeaseDeadlineNs < node.NowNs), "the lease has run out");
 
-        // The lease has run out, so the read must ask; it can only end after the followers go on.
-        var read = Task.Factory.StartNew(() => Scalar(plain, "SELECT count(*) FROM t"), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
-        Assert.That(write.IsCompleted, Is.False);
+        // The commit is in the leader's log and in its page store, and nobody may see it, not even a read that asks nobody.
+        Assert.That(Scalar(local, "SELECT count(*) FROM t"), Is.EqualTo(1L));
+        using var begun = new ManualResetEventSlim();
+        var read = Task.Factory.StartNew(
+            () =>
+            {
+                begun.Set();
+                return Scalar(plain, "SELECT count(*) FROM t");
+            },
+            CancellationToken.None,
+            TaskCreationOptions.LongRunning,
+            TaskScheduler.Default);
+        begun.Wait();
+        for (var i = 0; i < 100; i++)
+        {
+            Assert.That(Scalar(local, "SELECT count(*) FROM t"), Is.EqualTo(1L));
+            await TestCluster.OnLoopAsync(leader, node => node.NowNs);
+        }
+
+        Assert.That((write.IsCompleted, read.IsCompleted), Is.EqualTo((false, false)), "without a majority there is neither a commit nor a linearizable read");
+        Assert.That(leader.IsLeader, Is.True);
         Array.ForEach(frozen, node => node.Dispose());
         await InTime(write);
-        Assert.That(await InTime(read), Is.AnyOf(1L, 2L));
+        Assert.That(await InTime(read), Is.AnyOf(1L, 2L), "it began before the commit was acknowledged");
         Assert.That(Scalar(plain, "SELECT count(*) FROM t"), Is.EqualTo(2L));
+        await EventuallyAsync(() => Scalar(local, "SELECT count(*) FROM t") is 2L, "a local read sees it, too");
     }
 
     [Test]
@@ -88,47 +111,86 @@ internal sealed class PlainConnectionTests : EngineFixture
     [Test]
     public async Task With_every_pool_thread_blocked_in_a_plain_commit_all_complete_and_nobody_is_elected()
     {
-        Cluster.Configure = options => options with { ElectionTimeout = TimeSpan.FromSeconds(3) };
         var (source, _) = await FoundAsync();
         var leader = await Cluster.LeaderAsync();
         var term = leader.Leader!.Term;
+        var context = await leader.ReadyAsync(CancellationToken.None);
+        var busy = Environment.ProcessorCount * 4;
+        var connections = Enumerable.Range(0, busy * 4).Select(_ => Open(source)).ToArray();
         ThreadPool.GetMinThreads(out var minWorkers, out var minIo);
         ThreadPool.GetMaxThreads(out var maxWorkers, out var maxIo);
-        var busy = Environment.ProcessorCount * 4;
+        var frozen = await Task.WhenAll(Cluster.Running.Where(node => node != leader).Select(TestCluster.FreezeAsync));
         try
         {
-            Assert.That(ThreadPool.SetMinThreads(Math.Min(minWorkers, busy), minIo) && ThreadPool.SetMaxThreads(busy, maxIo), Is.True);
-            var done = new CountdownEvent(busy * 4);
-            var failures = new System.Collections.Concurrent.ConcurrentQueue<Exception>();
-            for (var i = 0; i < busy * 4; i++)
-            {
-                ThreadPool.QueueUserWorkItem(id =>
-                {
-                    try
-                    {
-                        using var plain = Open(source);
-                        Execute(plain, $"INSERT INTO t VALUES ({id}, 'x')");
-                    }
-                    catch (Exception exception)
-                    {
-                        failures.Enqueue(exception);
-                    }
-
-                    done.Signal();
-                }, i, preferLocal: false);
-            }
-
-            Assert.That(done.Wait(Patience), Is.True, "all commits complete");
-            Assert.That(failures, Is.Empty);
+            // On a thread of its own: the pool has none to spare from here on.
+            await Task.Factory.StartNew(BlockThePool, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         }
         finally
         {
             ThreadPool.SetMaxThreads(maxWorkers, maxIo);
             ThreadPool.SetMinThreads(minWorkers, minIo);
+            Array.ForEach(connections, connection => connection.Dispose());
         }
 
-        Assert.That(leader.Leader!.Term, Is.EqualTo(term));
-        Assert.That(await ScalarAsync<long>(source, "SELECT count(*) FROM t"), Is.EqualTo(busy * 4));
+        Assert.That(Cluster.Running.Select(node => node.Leader), Is.All.Property(nameof(DqliteLeader.Term)).EqualTo(term), "no election");
+        Assert.That(await ScalarAsync<long>(source, "SELECT count(*) FROM t"), Is.EqualTo(connections.Length));
+
+        void BlockThePool()
+        {
+            using var done = new CountdownEvent(connections.Length);
+            var failures = new System.Collections.Concurrent.ConcurrentQueue<Exception>();
+            var begun = 0;
+            Assert.That(ThreadPool.SetMinThreads(Math.Min(minWorkers, busy), minIo) && ThreadPool.SetMaxThreads(busy, maxIo) && ThreadPool.SetMinThreads(busy, minIo), Is.True);
+            for (var i = 0; i < connections.Length; i++)
+            {
+                ThreadPool.QueueUserWorkItem(
+                    id =>
+                    {
+                        Interlocked.Increment(ref begun);
+                        try
+                        {
+                            Execute(connections[id], $"INSERT INTO t VALUES ({id}, 'x')");
+                        }
+                        catch (Exception exception)
+                        {
+                            failures.Enqueue(exception);
+                        }
+
+                        done.Signal();
+                    },
+                    i,
+                    preferLocal: false);
+            }
+
+            // One of them is in the log, where it stays while the followers are frozen; the others wait behind it.
+            // The test host may sit on a pool thread for good, so the ones that are left count.
+            SpinUntil(() => Volatile.Read(ref begun) > 1 && IsPoolExhausted(), "no pool thread is left");
+            SpinUntil(IsCommitPending, "a commit waits for the followers");
+            Assert.That(done.CurrentCount, Is.EqualTo(connections.Length), "nothing has completed");
+            Array.ForEach(frozen, node => node.Dispose());
+            Assert.That(done.Wait(Patience), Is.True, "all commits complete");
+            Assert.That(failures, Is.Empty);
+        }
+
+        bool IsCommitPending()
+        {
+            using var answered = new ManualResetEventSlim();
+            var isPending = false;
+            context.Call((_, _) =>
+            {
+                isPending = context.Core.LastIndex > context.Core.CommitIndex;
+                answered.Set();
+            });
+            return answered.Wait(Patience) && isPending;
+        }
+
+        static bool IsPoolExhausted()
+        {
+            ThreadPool.GetAvailableThreads(out var workers, out _);
+            return workers == 0;
+        }
+
+        static void SpinUntil(Func<bool> condition, string what) => Assert.That(SpinWait.SpinUntil(condition, Patience), Is.True, what);
     }
 
     [Test]

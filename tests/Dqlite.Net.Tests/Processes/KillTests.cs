@@ -10,6 +10,9 @@ public sealed class KillTests
     private const int Rounds = 20;
     private const int WholeClusterRounds = 5;
 
+    /// <summary>Holds on a machine with other work, too.</summary>
+    private const double HardBoundMs = 5000;
+
     [Test]
     [CancelAfter(240_000)]
     public async Task Twenty_kills_of_the_leader_lose_nothing_and_each_is_over_within_a_second()
@@ -31,6 +34,8 @@ public sealed class KillTests
         var figures = string.Join(", ", gaps.Select(gap => gap.ToString("0", CultureInfo.InvariantCulture)));
         TestContext.Out.WriteLine($"Kill of the leader to the first acknowledged write elsewhere, ms: {figures}");
         AssertWhole(facts);
+        Assert.That(gaps, Is.All.LessThan(HardBoundMs), figures);
+        Assert.That(gaps.Order().ElementAt(gaps.Count / 2), Is.LessThan(1000), $"the median of {figures}");
         if (isIdle)
         {
             Assert.That(gaps, Is.All.LessThan(1000), figures);

@@ -1,3 +1,5 @@
+using Microsoft.Data.Sqlite;
+
 namespace Dqlite.Net.Tests.Processes;
 
 /// <summary>The sample's output is read by scripts.</summary>
@@ -45,6 +47,44 @@ public sealed class QuickstartTests
                 Assert.That(run.Output[0], Is.EqualTo("acknowledged: 100"));
                 Assert.That(run.Output[2], Does.Match(string.Format(null, NodeLine, 1, 100 * round)));
             }
+        }
+        finally
+        {
+            Directory.Delete(directory, recursive: true);
+        }
+    }
+
+    [Test]
+    public async Task An_existing_file_in_WAL_mode_is_imported_whole()
+    {
+        var directory = Directory.CreateTempSubdirectory("dqlite-quickstart-").FullName;
+        try
+        {
+            var path = Path.Combine(directory, "existing.db");
+            using var source = new SqliteConnection($"Data Source={path};Pooling=False");
+            source.Open();
+            using (var command = source.CreateCommand())
+            {
+                command.CommandText = """
+                    PRAGMA journal_mode=WAL;
+                    CREATE TABLE person (id INTEGER PRIMARY KEY, name TEXT NOT NULL, photo BLOB);
+                    CREATE TABLE visit (person INTEGER REFERENCES person, day TEXT, PRIMARY KEY (person, day)) WITHOUT ROWID;
+                    CREATE TABLE [odd "name"] (a, b);
+                    CREATE INDEX by_name ON person (name);
+                    CREATE VIEW guests AS SELECT name, day FROM person JOIN visit ON person = id;
+                    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+                    INSERT INTO person SELECT i, 'person ' || i, randomblob(i % 500) FROM n;
+                    INSERT INTO visit SELECT id, '2024-01-' || (id % 28) FROM person;
+                    INSERT INTO [odd "name"] VALUES (1.5, NULL), ('text', x'00ff');
+                    """;
+                command.ExecuteNonQuery();
+            }
+
+            // The connection stays open: the rows are in the -wal file only, and must be found there.
+            Assert.That(new FileInfo(path + "-wal").Length, Is.Positive);
+            using var run = await QuickstartProcess.RunAsync("--rows", "100", "--import", path);
+            Assert.That(run.ExitCode, Is.Zero, string.Join('\n', run.Output.Concat(run.Errors)));
+            Assert.That(run.Output[^1], Is.EqualTo("result: ok"));
         }
         finally
         {
