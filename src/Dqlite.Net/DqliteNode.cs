@@ -388,7 +388,6 @@ public sealed class DqliteNode : IAsyncDisposable
         }
 
         _leader = leader;
-        _starter.Runtime?.Node.Telemetry.OnLeaderChanged();
         _announcements.Enqueue(leader);
         if (!_announcing)
         {
@@ -413,6 +412,7 @@ public sealed class DqliteNode : IAsyncDisposable
 
             try
             {
+                _starter.Runtime?.Node.Telemetry.OnLeaderChanged();
                 LeaderChanged?.Invoke(this, leader);
             }
 #pragma warning disable CA1031 // A handler of the application must not end the node's announcements; it is logged, once, here at the boundary.

@@ -96,17 +96,12 @@ internal sealed class CheckpointPlan(NodeContext node)
     }
 
     /// <summary>
-    /// A full disk may have room again. A disk that hangs - entries wait, and none has become durable for two election timeouts - is no disk to
+    /// A disk that hangs - entries wait, and none has become durable for two election timeouts - is no disk to
     /// lead with (R20): the others have a majority without it, and what it has not written would pile up in memory.
     /// </summary>
     private void WatchDisk()
     {
         var nowNs = node.NowNs;
-        if (node.LogWriter.IsFull)
-        {
-            node.LogWriter.RetryPreparation();
-        }
-
         if (node.Core.PersistedIndex != _lastPersisted || node.Core.PersistedIndex >= node.Core.LastIndex || node.LogWriter.IsFull)
         {
             _lastPersisted = node.Core.PersistedIndex;

@@ -48,9 +48,6 @@ internal sealed class LogWriter : IDisposable
     /// <summary>Whether there is no room for further segments: nothing new should be proposed. Any thread.</summary>
     public bool IsFull => _isFull || (!_log.CanGrow && _log.AvailableBytes < _prepareBelowBytes);
 
-    /// <summary>Tries again to find room for the next segment. Any thread.</summary>
-    public void RetryPreparation() => _mustPrepare.Set();
-
     /// <summary>Starts the threads.</summary>
     public void Start()
     {
