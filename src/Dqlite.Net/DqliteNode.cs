@@ -206,7 +206,11 @@ public sealed class DqliteNode : IAsyncDisposable
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => new(StopAsync());
 
-    internal async Task<NodeContext> ReadyAsync(CancellationToken cancellationToken) => await _starter.Ready.WaitAsync(cancellationToken).ConfigureAwait(false);
+    internal async Task<NodeContext> ReadyAsync(CancellationToken cancellationToken)
+    {
+        var context = await _starter.Ready.WaitAsync(cancellationToken).ConfigureAwait(false);
+        return context.Ended.IsCompleted ? throw context.StoppedError() : context;
+    }
 
     internal Task<DqliteLeader> WaitForAsync(Predicate<DqliteLeader> condition, CancellationToken cancellationToken)
     {
