@@ -37,9 +37,6 @@ internal sealed class CommitLedger(string database, Func<string?> leaderAddress)
         Id,
     }
 
-    /// <summary>Highest committed LSN.</summary>
-    public ulong Committed => Volatile.Read(ref _committed);
-
     /// <summary>See <see cref="IDatabaseEngine.WaitCommittedAsync"/>.</summary>
     public Task<CommitId> WaitCommittedAsync(ulong lsn)
     {
@@ -87,7 +84,7 @@ internal sealed class CommitLedger(string database, Func<string?> leaderAddress)
         List<Waiter>? ready = null;
         lock (_lock)
         {
-            Volatile.Write(ref _committed, lsn);
+            _committed = lsn;
             for (var i = _ranges.Count - 1; i >= 0 && _ranges[i].State is not State.Committed; i--)
             {
                 if (_ranges[i].State == State.Proposed && _ranges[i].Last <= lsn)

@@ -26,7 +26,4 @@ internal interface INodeServices
 
     /// <summary>See <see cref="IDatabaseEngine.GetOutcomeAsync"/>.</summary>
     Task<CommitOutcome> GetOutcomeAsync(CommitId commit, CancellationToken cancellationToken);
-
-    /// <summary>Runs an action on the loop; false when it has ended.</summary>
-    bool Post(Action action);
 }

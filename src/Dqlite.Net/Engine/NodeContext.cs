@@ -164,9 +164,6 @@ internal sealed class NodeContext : INodeServices
     /// <summary>Any thread: runs an action on the loop; false when it has ended.</summary>
     public bool Call(Action<long, RaftOutputs> action) => Inbox.Post(new NodeEvent(NodeEventKind.Call, action));
 
-    /// <inheritdoc/>
-    public bool Post(Action action) => Call((_, _) => action());
-
     /// <summary>Any thread: the node cannot go on; it stops, the process lives.</summary>
     public void Fail(Exception exception) => _onFailure(exception);
 

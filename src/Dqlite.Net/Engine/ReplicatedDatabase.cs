@@ -101,9 +101,6 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     /// <summary>Loop: it was published while a checkpoint ran, and NAME.meta does not say so yet.</summary>
     public bool HasUnsavedPublication => IsPublished && !Meta.IsPublished;
 
-    /// <summary>Loop: entries on their way to a quorum.</summary>
-    public int InflightEntries => _inflight.Count;
-
     /// <summary>Loop: bytes of entries applied since the last checkpoint.</summary>
     public long PendingBytes { get; private set; }
 

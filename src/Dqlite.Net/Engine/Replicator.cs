@@ -19,9 +19,6 @@ internal sealed class Replicator(NodeContext node)
     /// <summary>Whether drafts are taken. Any thread.</summary>
     public bool IsOpen => _isOpen;
 
-    /// <summary>The term of the drafts.</summary>
-    public Term DraftTerm => _draftTerm;
-
     /// <summary>Opens drafting once the own no-op is committed and everything up to it is applied (design: "Lead").</summary>
     public void TryOpenDrafting()
     {
