@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "dq_mutant.h"
 #include "dqlite_shim.h"
 #include "sqlite_abi.h"
 

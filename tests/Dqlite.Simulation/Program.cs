@@ -1,0 +1,20 @@
+namespace Dqlite.Simulation;
+
+/// <summary>The command line: <c>run</c>, <c>replay</c>, <c>mutants</c>, <c>drive</c>, <c>fuzz</c>.</summary>
+internal static class Program
+{
+    private static readonly SortedDictionary<string, Func<IReadOnlyList<string>, int>> Commands = new(StringComparer.Ordinal)
+    {
+    };
+
+    private static int Main(string[] arguments)
+    {
+        if (arguments.Length > 0 && Commands.TryGetValue(arguments[0], out var command))
+        {
+            return command(arguments[1..]);
+        }
+
+        Console.Error.WriteLine($"Give one of these commands: {string.Join(", ", Commands.Keys)}.");
+        return 2;
+    }
+}
