@@ -3,7 +3,7 @@ using Dqlite.Sqlite.Native;
 namespace Dqlite.Sqlite;
 
 /// <summary>Writes a database file and its page checksums from page images, for an install or an import. One thread at a time.</summary>
-public sealed class DatabaseFileBuilder : IDisposable
+public sealed class DatabaseFileBuilder : IDatabaseFileBuilder
 {
     private readonly BuilderHandle _handle;
     private readonly string _path;

@@ -4,7 +4,7 @@ namespace Dqlite.Sqlite;
 
 /// <summary>Coalesced drafts: the last image of each page. The images lie in the version store; spans are valid until
 /// <see cref="Dispose"/>. One thread at a time.</summary>
-public sealed unsafe class DraftBatch : IDisposable
+public sealed unsafe class DraftBatch : IDraftBatch
 {
     private readonly BatchHandle _handle;
     private readonly NativeBatch* _batch;

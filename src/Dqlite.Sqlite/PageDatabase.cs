@@ -9,7 +9,7 @@ namespace Dqlite.Sqlite;
 /// <c>Vfs=dqlite</c> on its path read and write through it. Any member may be called from any thread; <see cref="Checkpoint"/> by one
 /// at a time. LSNs are local to the process and never reused. native/dqlite_shim.h states the outcomes.
 /// </summary>
-public sealed class PageDatabase : IDisposable
+public sealed class PageDatabase : IPageStore
 {
     private readonly DatabaseHandle _handle;
     private readonly PageDatabaseEventTable.Receiver _receiver;
@@ -147,7 +147,7 @@ public sealed class PageDatabase : IDisposable
     /// <summary>Takes whole drafts, oldest first, coalesced.</summary>
     /// <param name="maxBytes">About how much; at least one draft.</param>
     /// <returns>Null when none is queued. The caller disposes it.</returns>
-    public DraftBatch? Poll(long maxBytes)
+    public IDraftBatch? Poll(long maxBytes)
     {
         ThrowIfEventFailed();
         Check(NativeMethods.DatabasePoll(_handle, checked((ulong)maxBytes), out var batch), "poll");
@@ -206,7 +206,7 @@ public sealed class PageDatabase : IDisposable
     public void Reopen(uint pageCount, ulong checksum) => Check(NativeMethods.DatabaseReopen(_handle, pageCount, checksum), "reopen");
 
     /// <summary>A consistent view of what is committed, pinned until disposed.</summary>
-    public PageSnapshot OpenSnapshot()
+    public IPageSnapshot OpenSnapshot()
     {
         Check(NativeMethods.SnapshotOpen(_handle, out var snapshot, out var lsn, out var pageCount, out var checksum), "open snapshot");
         return PageSnapshot.Adopt(snapshot, this, lsn, pageCount, checksum);

@@ -3,7 +3,7 @@ using Dqlite.Sqlite.Native;
 namespace Dqlite.Sqlite;
 
 /// <summary>A consistent view of a database, for export and streams. It holds versions in memory: dispose it.</summary>
-public sealed class PageSnapshot : IDisposable
+public sealed class PageSnapshot : IPageSnapshot
 {
     private readonly SnapshotHandle _handle;
     private readonly string _path;

@@ -4,25 +4,19 @@ using Dqlite.Sqlite;
 namespace Dqlite.Net.Engine;
 
 /// <summary>
-/// The checkpoint thread: moves committed pages from the version store into the database files. The order makes a crash at any point
-/// harmless: target durable in NAME.meta; pages, fsync; done durable in NAME.meta; only then may log be dropped.
+/// Moves committed pages from the version store into the database files, beside the loop. The order makes a crash at any point harmless:
+/// target durable in NAME.meta; pages, fsync; done durable in NAME.meta; only then may log be dropped.
 /// </summary>
-internal sealed class Checkpointer : IDisposable
+internal sealed class Checkpointer(NodeContext node) : INodeWork, IDisposable
 {
-    private readonly NodeContext _node;
-    private readonly Thread _thread;
-    private readonly object _gate = new();
+    private readonly Lock _gate = new();
     private readonly Queue<CheckpointJob> _jobs = new();
+    private INodeWorker? _worker;
+    private CheckpointRun? _current;
     private bool _stopped;
 
-    public Checkpointer(NodeContext node)
-    {
-        _node = node;
-        _thread = new Thread(Run) { IsBackground = true, Name = $"dqlite-checkpoint-{node.Name}" };
-    }
-
-    /// <summary>Starts the thread.</summary>
-    public void Start() => _thread.Start();
+    /// <summary>Starts the worker.</summary>
+    public void Start(INodeThreads threads) => _worker = threads.Start($"dqlite-checkpoint-{node.Name}", this);
 
     /// <summary>Loop: orders a checkpoint; at most one at a time per database.</summary>
     public void Order(CheckpointJob job)
@@ -30,92 +24,127 @@ internal sealed class Checkpointer : IDisposable
         lock (_gate)
         {
             _jobs.Enqueue(job);
-            Monitor.Pulse(_gate);
         }
+
+        _worker?.Wake();
     }
 
     /// <summary>Carries out one checkpoint, on the caller's thread.</summary>
     public static void Run(NodeContext node, CheckpointJob job)
     {
-        var (database, index, lsn) = (job.Database, job.Index, job.View.Lsn);
-        database.MetaFile.Write(database.Meta with { CheckpointTarget = index });
-        var (pageCount, checksum) = database.Pages.Checkpoint(lsn);
-        database.MetaFile.Write(database.Meta with
+        var run = new CheckpointRun(node, job);
+        while (!run.Step())
         {
-            CheckpointDone = index,
-            LastEntry = index,
-            PageCount = pageCount,
-            Checksum = checksum,
-            File = node.Files.GetState(database.Files.DatabasePath),
-        });
-        database.Pages.CheckpointDone(lsn);
+        }
     }
 
-    /// <summary>Ends the thread after the checkpoint that is running.</summary>
+    /// <summary>Ends the worker after the step that is running.</summary>
     public void Dispose()
     {
         lock (_gate)
         {
             _stopped = true;
-            while (_jobs.TryDequeue(out var job))
-            {
-                job.View.Dispose();
-            }
-
-            Monitor.Pulse(_gate);
         }
 
-        if (_thread.IsAlive && _thread != Thread.CurrentThread)
+        _worker?.Stop();
+        _current?.Job.View.Dispose();
+        _current = null;
+        foreach (var job in _jobs)
         {
-            _thread.Join();
+            job.View.Dispose();
+        }
+
+        _jobs.Clear();
+    }
+
+    /// <inheritdoc/>
+    public long RunOnce()
+    {
+        _current ??= Next();
+        if (_current is not { } run)
+        {
+            return NodeWork.Idle;
+        }
+
+        try
+        {
+            if (run.Step())
+            {
+                End(run);
+            }
+
+            return NodeWork.Again;
+        }
+        catch (ShimException exception) when (exception.ResultCode == ShimResult.Busy)
+        {
+            // Its view was given up to bound memory before a page was written; a later checkpoint begins anew.
+            End(run);
+        }
+        catch (Exception) when (run.Job.Database.IsStopped)
+        {
+            // The database was dropped, or the node stopped, under the checkpoint.
+            End(run);
+        }
+#pragma warning disable CA1031 // A checkpoint that failed leaves a file that only the log can mend: the node stops, the process goes on.
+        catch (Exception exception)
+#pragma warning restore CA1031
+        {
+            node.Fail(exception);
+            return NodeWork.Ended;
+        }
+
+        return NodeWork.Again;
+    }
+
+    private CheckpointRun? Next()
+    {
+        lock (_gate)
+        {
+            return !_stopped && _jobs.TryDequeue(out var job) ? new CheckpointRun(node, job) : null;
         }
     }
 
-    private void Run()
+    private void End(CheckpointRun run)
     {
-        while (true)
+        _current = null;
+        run.Job.View.Dispose();
+        node.Call((nowNs, outputs) => node.Checkpoints.OnCheckpointed(run.Job.Database, nowNs, outputs));
+    }
+
+    /// <summary>One checkpoint, step by step; each step leaves a state that a crash may find.</summary>
+    private sealed class CheckpointRun(NodeContext node, CheckpointJob job)
+    {
+        private int _step;
+        private uint _pageCount;
+        private ulong _checksum;
+
+        public CheckpointJob Job => job;
+
+        /// <summary>Does the next step; true after the last one.</summary>
+        public bool Step()
         {
-            CheckpointJob job;
-            lock (_gate)
+            var (database, index, lsn) = (job.Database, job.Index, job.View.Lsn);
+            switch (_step++)
             {
-                while (_jobs.Count == 0 && !_stopped)
-                {
-                    Monitor.Wait(_gate);
-                }
-
-                if (_stopped)
-                {
-                    return;
-                }
-
-                job = _jobs.Dequeue();
-            }
-
-            try
-            {
-                using (job.View)
-                {
-                    Run(_node, job);
-                }
-
-                _node.Call((nowNs, outputs) => _node.Checkpoints.OnCheckpointed(job.Database, nowNs, outputs));
-            }
-            catch (ShimException exception) when (exception.ResultCode == ShimResult.Busy)
-            {
-                // Its view was given up to bound memory before a page was written; a later checkpoint begins anew.
-                _node.Call((nowNs, outputs) => _node.Checkpoints.OnCheckpointed(job.Database, nowNs, outputs));
-            }
-            catch (Exception) when (job.Database.IsStopped)
-            {
-                // The database was dropped, or the node stopped, under the checkpoint.
-                _node.Call((nowNs, outputs) => _node.Checkpoints.OnCheckpointed(job.Database, nowNs, outputs));
-            }
-#pragma warning disable CA1031 // A checkpoint that failed leaves a file that only the log can mend: the node stops, the process goes on.
-            catch (Exception exception)
-#pragma warning restore CA1031
-            {
-                _node.Fail(exception);
-                return;
+                case 0:
+                    database.MetaFile.Write(database.Meta with { CheckpointTarget = index });
+                    return false;
+                case 1:
+                    (_pageCount, _checksum) = database.Pages.Checkpoint(lsn);
+                    return false;
+                case 2:
+                    database.MetaFile.Write(database.Meta with
+                    {
+                        CheckpointDone = index,
+                        LastEntry = index,
+                        PageCount = _pageCount,
+                        Checksum = _checksum,
+                        File = node.Files.GetState(database.Files.DatabasePath),
+                    });
+                    return false;
+                default:
+                    database.Pages.CheckpointDone(lsn);
+                    return true;
             }
         }
     }

@@ -103,7 +103,7 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
 
         var files = new DatabaseFiles(directory, entry.Name);
         Delete(files);
-        var checksum = PageDatabase.CreateFiles(files.DatabasePath, files.SumsPath, entry.PageSize, (uint)entry.AutoVacuum);
+        var checksum = node.PageStores.CreateFiles(files.DatabasePath, files.SumsPath, entry.PageSize, (uint)entry.AutoVacuum);
         var meta = new DatabaseMeta
         {
             DatabaseId = index.Value,

@@ -52,7 +52,7 @@ internal static class EntryCodec
     public static byte[] Publish(long databaseId) => IdEntry(DatabaseEntryKind.Publish, databaseId);
 
     /// <summary>One entry of coalesced drafts.</summary>
-    public static byte[] Pages(long databaseId, long previousIndex, DraftBatch batch)
+    public static byte[] Pages(long databaseId, long previousIndex, IDraftBatch batch)
     {
         var bytes = AllocatePages(databaseId, previousIndex, batch.PageSize, batch.PageCount, batch.Pages, batch.Checksum);
         MemoryMarshal.AsBytes(batch.PageNumbers).CopyTo(bytes.AsSpan(PagesHeaderSize));

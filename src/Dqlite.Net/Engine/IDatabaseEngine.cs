@@ -16,7 +16,7 @@ internal interface IDatabaseEngine
     string Path { get; }
 
     /// <summary>The page store.</summary>
-    PageDatabase Pages { get; }
+    IPageStore Pages { get; }
 
     /// <summary>Whether drafting is open on this node: it leads, its no-op is committed and everything up to it applied.</summary>
     bool CanWrite { get; }

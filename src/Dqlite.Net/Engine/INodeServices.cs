@@ -1,8 +1,13 @@
+using Dqlite.Sqlite;
+
 namespace Dqlite.Net.Engine;
 
 /// <summary>What a database asks of the node that it belongs to. Members may be called from any thread and do not block.</summary>
 internal interface INodeServices
 {
+    /// <summary>Makes page stores.</summary>
+    IPageStoreFactory PageStores { get; }
+
     /// <summary>Whether drafting is open.</summary>
     bool CanWrite { get; }
 

@@ -22,18 +22,30 @@ internal enum NodeEventKind : byte
 /// <summary>One input of the node's loop.</summary>
 internal readonly record struct NodeEvent(NodeEventKind Kind, object? Payload, long A = 0, long B = 0);
 
-/// <summary>The queue in front of the node's loop: many posters, one reader.</summary>
+/// <summary>The queue in front of the node's loop: many posters, one reader, who is woken by the first of them.</summary>
 internal sealed class Inbox
 {
-    private readonly object _gate = new();
+    private readonly Lock _gate = new();
     private List<NodeEvent> _events = [];
+    private INodeWorker? _reader;
     private bool _woken;
-    private bool _waiting;
     private bool _closed;
+
+    /// <summary>Who is woken, from now on.</summary>
+    public void Attach(INodeWorker reader)
+    {
+        lock (_gate)
+        {
+            _reader = reader;
+        }
+
+        reader.Wake();
+    }
 
     /// <summary>Adds an input. False once the loop has ended: nobody will handle it.</summary>
     public bool Post(in NodeEvent nodeEvent)
     {
+        INodeWorker? reader;
         lock (_gate)
         {
             if (_closed)
@@ -42,18 +54,23 @@ internal sealed class Inbox
             }
 
             _events.Add(nodeEvent);
-            Signal();
-            return true;
+            reader = FirstWake();
         }
+
+        reader?.Wake();
+        return true;
     }
 
     /// <summary>Makes the loop look around although there is no input.</summary>
     public void Wake()
     {
+        INodeWorker? reader;
         lock (_gate)
         {
-            Signal();
+            reader = FirstWake();
         }
+
+        reader?.Wake();
     }
 
     /// <summary>Takes everything, in exchange for an empty list.</summary>
@@ -65,20 +82,6 @@ internal sealed class Inbox
             _events = empty;
             _woken = false;
             return events;
-        }
-    }
-
-    /// <summary>Waits for an input, a wake, or the time to pass.</summary>
-    public void Wait(int timeoutMs)
-    {
-        lock (_gate)
-        {
-            if (!_woken && timeoutMs > 0)
-            {
-                _waiting = true;
-                Monitor.Wait(_gate, timeoutMs);
-                _waiting = false;
-            }
         }
     }
 
@@ -94,12 +97,14 @@ internal sealed class Inbox
         }
     }
 
-    private void Signal()
+    private INodeWorker? FirstWake()
     {
-        _woken = true;
-        if (_waiting)
+        if (_woken)
         {
-            Monitor.Pulse(_gate);
+            return null;
         }
+
+        _woken = true;
+        return _reader;
     }
 }

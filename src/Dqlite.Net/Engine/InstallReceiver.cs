@@ -5,27 +5,29 @@ using Dqlite.Sqlite;
 
 namespace Dqlite.Net.Engine;
 
-/// <summary>Takes one snapshot stream in, on a thread of its own: pages go to NAME.db.new and are verified before anything is replaced.</summary>
-internal sealed class InstallReceiver
+/// <summary>Takes one snapshot stream in, beside the loop: pages go to NAME.db.new and are verified before anything is replaced.</summary>
+internal sealed class InstallReceiver : INodeWork, IDisposable
 {
-    private readonly object _gate = new();
+    private readonly Lock _gate = new();
     private readonly Queue<StreamChunk> _chunks = new();
     private readonly NodeContext _node;
     private readonly long _stream;
-    private readonly List<DatabaseFileBuilder> _builders = [];
+    private readonly List<IDatabaseFileBuilder> _builders = [];
     private InstallReceiver? _previous;
-    private readonly ManualResetEventSlim _ended = new();
+    private InstallReceiver? _next;
+    private INodeWorker? _worker;
     private InstallManifest? _manifest;
+    private long _expected;
     private bool _aborted;
+    private bool _hasEnded;
 
-    /// <summary>Begins; waits on its own thread until the one before it, which was aborted, has closed its files: they have the same names.</summary>
+    /// <summary>Begins, once the one before it, which was aborted, has closed its files: they have the same names.</summary>
     public InstallReceiver(NodeContext node, NodeId from, long stream, InstallReceiver? previous)
     {
         _node = node;
-        _previous = previous;
-        From = from;
         _stream = stream;
-        new Thread(Run) { IsBackground = true, Name = $"dqlite-install-{node.Name}" }.Start();
+        From = from;
+        _previous = previous?.Precedes(this) == true ? previous : null;
     }
 
     /// <summary>Who sends it.</summary>
@@ -34,85 +36,142 @@ internal sealed class InstallReceiver
     /// <summary>Which stream.</summary>
     public long Stream => _stream;
 
+    /// <summary>Begins.</summary>
+    public void Start(INodeThreads threads) => _worker = threads.Start($"dqlite-install-{_node.Name}", this);
+
     /// <summary>Loop: the next piece. The window of the sender bounds the queue.</summary>
     public void Add(StreamChunk chunk)
     {
         lock (_gate)
         {
             _chunks.Enqueue(chunk);
-            Monitor.Pulse(_gate);
         }
+
+        _worker?.Wake();
     }
 
-    /// <summary>Loop: another stream takes its place, or the node stops.</summary>
+    /// <summary>Loop: another stream takes its place, or the connection broke.</summary>
     public void Abort()
     {
         lock (_gate)
         {
             _aborted = true;
-            Monitor.Pulse(_gate);
         }
+
+        _worker?.Wake();
     }
 
     /// <summary>Any thread: tells the sender.</summary>
     public void Ack(long sequence, byte status) =>
         _node.Transport?.Send(From, new NodeMessage(InstallMessages.AckKind, 0, InstallMessages.Ack(_stream, sequence, status)));
 
-    private void Run()
+    /// <summary>Ends the worker and closes the files.</summary>
+    public void Dispose()
     {
-        long expected = 0;
-        try
+        _worker?.Stop();
+        CloseFiles();
+    }
+
+    /// <inheritdoc/>
+    public long RunOnce()
+    {
+        lock (_gate)
         {
-            _previous?._ended.Wait();
-            _previous = null;
-            while (Next() is { } chunk)
+            if (_hasEnded || _previous is not null)
             {
-                if (chunk.Sequence != expected++)
-                {
-                    throw new InvalidDataException($"A snapshot stream skipped from piece {expected - 1} to {chunk.Sequence}.");
-                }
-
-                if (chunk.Kind == InstallMessages.EndChunk)
-                {
-                    Finish();
-                    return;
-                }
-
-                Store(chunk);
-                Ack(chunk.Sequence, 0);
+                return _hasEnded ? NodeWork.Ended : NodeWork.Idle;
             }
         }
-#pragma warning disable CA1031 // The thread's boundary: whatever is wrong with a stream ends the stream; the sender begins another one.
+
+        try
+        {
+            while (Next() is { } chunk)
+            {
+                if (Take(chunk))
+                {
+                    return End();
+                }
+            }
+        }
+#pragma warning disable CA1031 // The worker's boundary: whatever is wrong with a stream ends the stream; the sender begins another one.
         catch (Exception exception)
 #pragma warning restore CA1031
         {
             _node.Log.SnapshotReceiveFailed(From.Value, exception.Message, exception);
             Ack(0, 2);
+            return End();
         }
-        finally
-        {
-            _builders.ForEach(builder => builder.Dispose());
-            lock (_gate)
-            {
-                _chunks.Clear();
-            }
 
-            _ended.Set();
-            _node.Call((_, _) => _node.Installs.OnReceiverEnded(this));
+        return _aborted ? End() : NodeWork.Idle;
+    }
+
+    /// <summary>Whether another one must wait for this one; it is woken at the end.</summary>
+    private bool Precedes(InstallReceiver next)
+    {
+        lock (_gate)
+        {
+            _next = next;
+            return !_hasEnded;
         }
+    }
+
+    private void OnPreviousEnded()
+    {
+        lock (_gate)
+        {
+            _previous = null;
+        }
+
+        _worker?.Wake();
+    }
+
+    private long End()
+    {
+        CloseFiles();
+        InstallReceiver? next;
+        lock (_gate)
+        {
+            _hasEnded = true;
+            _chunks.Clear();
+            next = _next;
+        }
+
+        next?.OnPreviousEnded();
+        _node.Call((_, _) => _node.Installs.OnReceiverEnded(this));
+        return NodeWork.Ended;
+    }
+
+    private void CloseFiles()
+    {
+        _builders.ForEach(builder => builder.Dispose());
+        _builders.Clear();
     }
 
     private StreamChunk? Next()
     {
         lock (_gate)
         {
-            while (_chunks.Count == 0 && !_aborted)
-            {
-                Monitor.Wait(_gate);
-            }
-
-            return _aborted ? null : _chunks.Dequeue();
+            return !_aborted && _chunks.TryDequeue(out var chunk) ? chunk : null;
         }
+    }
+
+    /// <summary>Handles a piece; true after the last one.</summary>
+    private bool Take(StreamChunk chunk)
+    {
+        if (chunk.Sequence != _expected++)
+        {
+            throw new InvalidDataException($"A snapshot stream skipped from piece {_expected - 1} to {chunk.Sequence}.");
+        }
+
+        if (chunk.Kind == InstallMessages.EndChunk)
+        {
+            Finish();
+            return true;
+        }
+
+        Store(chunk);
+        Ack(chunk.Sequence, 0);
+        return false;
     }
 
     private void Store(StreamChunk chunk)
@@ -123,7 +182,7 @@ internal sealed class InstallReceiver
             foreach (var announced in _manifest.Databases)
             {
                 var files = announced.FilesIn(_node.Databases.Directory);
-                _builders.Add(DatabaseFileBuilder.Open(files.NewDatabasePath, files.NewSumsPath, announced.PageSize));
+                _builders.Add(_node.PageStores.Build(files.NewDatabasePath, files.NewSumsPath, announced.PageSize));
             }
 
             return;

@@ -31,33 +31,40 @@ internal static class InstallMessages
 }
 
 /// <summary>
-/// Streams a snapshot of every database to one peer, on a thread of its own. The page views were opened on the loop, between two entries, so
+/// Streams a snapshot of every database to one peer, beside the loop. The page views were opened on the loop, between two entries, so
 /// all of them show the same applied index.
 /// </summary>
-internal sealed class InstallSender : IDisposable
+internal sealed class InstallSender : INodeWork, IDisposable
 {
-    private static readonly TimeSpan StallTimeout = TimeSpan.FromSeconds(30);
+    private const long StallTimeoutNs = 30_000_000_000;
 
     /// <summary>After the last piece the peer flushes whole files, and may wait for a checkpoint: nothing is heard of it meanwhile but its heartbeats.</summary>
-    private static readonly TimeSpan InstallTimeout = TimeSpan.FromMinutes(10);
+    private const long InstallTimeoutNs = 600_000_000_000;
 
-    private readonly object _gate = new();
+    private readonly Lock _gate = new();
     private readonly NodeContext _node;
     private readonly InstallManifest _manifest;
-    private readonly IReadOnlyList<PageSnapshot> _snapshots;
+    private readonly IReadOnlyList<IPageSnapshot> _snapshots;
+    private readonly IEnumerator<(byte Kind, ReadOnlyMemory<byte> Body)> _pieces;
     private readonly long _stream;
+    private INodeWorker? _worker;
     private long _sequence;
     private long _acknowledged = -1;
+    private long _heardAtNs;
+    private bool _isSent;
     private bool _ended;
+    private bool _hasReported;
     private byte _status;
 
-    public InstallSender(NodeContext node, NodeId peer, long stream, InstallManifest manifest, IReadOnlyList<PageSnapshot> snapshots)
+    public InstallSender(NodeContext node, NodeId peer, long stream, InstallManifest manifest, IReadOnlyList<IPageSnapshot> snapshots)
     {
         _node = node;
         Peer = peer;
         _stream = stream;
         _manifest = manifest;
         _snapshots = snapshots;
+        _pieces = Pieces().GetEnumerator();
+        _heardAtNs = node.NowNs;
     }
 
     /// <summary>Who gets it.</summary>
@@ -70,7 +77,7 @@ internal sealed class InstallSender : IDisposable
     public long Stream => _stream;
 
     /// <summary>Begins.</summary>
-    public void Start() => new Thread(Run) { IsBackground = true, Name = $"dqlite-send-{_node.Name}-{Peer}" }.Start();
+    public void Start(INodeThreads threads) => _worker = threads.Start($"dqlite-send-{_node.Name}-{Peer}", this);
 
     /// <summary>Any thread: the peer has stored a chunk, or ended the stream.</summary>
     public void OnAck(long sequence, byte status)
@@ -78,128 +85,130 @@ internal sealed class InstallSender : IDisposable
         lock (_gate)
         {
             _acknowledged = Math.Max(_acknowledged, sequence);
+            _heardAtNs = _node.NowNs;
             if (status != 0)
             {
                 _ended = true;
                 _status = status;
             }
-
-            Monitor.PulseAll(_gate);
         }
+
+        _worker?.Wake();
     }
 
-    /// <summary>Any thread: the connection broke, or the node stops.</summary>
+    /// <summary>Any thread: the connection broke.</summary>
     public void Abort() => OnAck(-1, 2);
 
-    /// <inheritdoc/>
+    /// <summary>Ends the worker and gives the views back.</summary>
     public void Dispose()
     {
+        _worker?.Stop();
+        _pieces.Dispose();
         foreach (var snapshot in _snapshots)
         {
             snapshot.Dispose();
         }
     }
 
-    private void Run()
+    /// <inheritdoc/>
+    public long RunOnce()
     {
-        var success = false;
+        if (_hasReported)
+        {
+            return NodeWork.Ended;
+        }
+
         try
         {
-            success = Send(InstallMessages.ManifestChunk, _manifest.Encode()) && SendDatabases() && Send(InstallMessages.EndChunk, ReadOnlyMemory<byte>.Empty) && WaitInstalled();
+            var next = SendAhead();
+            if (next is { } deadlineNs)
+            {
+                return deadlineNs;
+            }
         }
-#pragma warning disable CA1031 // The thread's boundary: a database that was dropped, or cannot be read, ends the stream, not the process.
+#pragma warning disable CA1031 // The worker's boundary: a database that was dropped, or cannot be read, ends the stream, not the process.
         catch (Exception exception)
 #pragma warning restore CA1031
         {
+            _status = 2;
             _node.Log.SnapshotSendFailed(Peer.Value, exception.Message, exception);
         }
 
-        if (!_node.Call((nowNs, outputs) => _node.Installs.OnSent(this, success, nowNs, outputs)))
+        _hasReported = true;
+        var success = _status == 1;
+        _node.Call((nowNs, outputs) => _node.Installs.OnSent(this, success, nowNs, outputs));
+        return NodeWork.Ended;
+    }
+
+    /// <summary>Sends what the window allows; null when the stream has ended, well or not.</summary>
+    private long? SendAhead()
+    {
+        while (true)
         {
-            Dispose();
+            long deadlineNs;
+            bool isOpen;
+            lock (_gate)
+            {
+                if (_ended)
+                {
+                    return null;
+                }
+
+                isOpen = !_isSent && _sequence - _acknowledged <= InstallMessages.WindowChunks;
+                deadlineNs = _heardAtNs + (_isSent ? InstallTimeoutNs : StallTimeoutNs);
+            }
+
+            if (!isOpen)
+            {
+                return _node.NowNs < deadlineNs ? deadlineNs : null;
+            }
+
+            if (!_pieces.MoveNext())
+            {
+                _isSent = true;
+            }
+            else if (!_node.Transport!.Send(Peer, new StreamChunk(_stream, _sequence++, _pieces.Current.Kind, _pieces.Current.Body)))
+            {
+                return null;
+            }
         }
     }
 
-    private bool SendDatabases()
+    private IEnumerable<(byte Kind, ReadOnlyMemory<byte> Body)> Pieces()
     {
-        for (var i = 0; i < _snapshots.Count; i++)
+        yield return (InstallMessages.ManifestChunk, _manifest.Encode());
+        for (var ordinal = 0; ordinal < _snapshots.Count; ordinal++)
         {
-            if (!SendDatabase(i, _snapshots[i]))
+            var snapshot = _snapshots[ordinal];
+            var perChunk = (uint)Math.Max(1, InstallMessages.ChunkBytes / snapshot.PageSize);
+            for (uint first = 1; first <= snapshot.PageCount; first += perChunk)
             {
-                return false;
+                yield return (InstallMessages.PagesChunk, Pages(ordinal, snapshot, first, Math.Min(perChunk, snapshot.PageCount - first + 1)));
             }
         }
 
-        return true;
+        yield return (InstallMessages.EndChunk, ReadOnlyMemory<byte>.Empty);
     }
 
-    private bool SendDatabase(int ordinal, PageSnapshot snapshot)
+    private static ReadOnlyMemory<byte> Pages(int ordinal, IPageSnapshot snapshot, uint first, uint count)
     {
-        var perChunk = Math.Max(1, InstallMessages.ChunkBytes / snapshot.PageSize);
         var lockPage = (uint)(0x40000000 / snapshot.PageSize) + 1;
-        for (uint first = 1; first <= snapshot.PageCount;)
+        var body = GC.AllocateUninitializedArray<byte>(8 + ((int)count * (4 + snapshot.PageSize)));
+        var offset = 8;
+        for (var page = first; page < first + count; page++)
         {
-            var count = (int)Math.Min((uint)perChunk, snapshot.PageCount - first + 1);
-            var body = GC.AllocateUninitializedArray<byte>(8 + (count * (4 + snapshot.PageSize)));
-            var offset = 8;
-            for (var page = first; page < first + count; page++)
+            if (page == lockPage)
             {
-                if (page == lockPage)
-                {
-                    continue;
-                }
-
-                BinaryPrimitives.WriteUInt32LittleEndian(body.AsSpan(offset), page);
-                snapshot.ReadPage(page, body.AsSpan(offset + 4, snapshot.PageSize));
-                offset += 4 + snapshot.PageSize;
+                continue;
             }
 
-            BinaryPrimitives.WriteInt32LittleEndian(body, ordinal);
-            BinaryPrimitives.WriteInt32LittleEndian(body.AsSpan(4), (offset - 8) / (4 + snapshot.PageSize));
-            first += (uint)count;
-            if (!Send(InstallMessages.PagesChunk, body.AsMemory(0, offset)))
-            {
-                return false;
-            }
+            BinaryPrimitives.WriteUInt32LittleEndian(body.AsSpan(offset), page);
+            snapshot.ReadPage(page, body.AsSpan(offset + 4, snapshot.PageSize));
+            offset += 4 + snapshot.PageSize;
         }
 
-        return true;
-    }
-
-    private bool Send(byte kind, ReadOnlyMemory<byte> body)
-    {
-        lock (_gate)
-        {
-            while (!_ended && _sequence - _acknowledged > InstallMessages.WindowChunks)
-            {
-                if (!Monitor.Wait(_gate, StallTimeout))
-                {
-                    return false;
-                }
-            }
-
-            if (_ended)
-            {
-                return false;
-            }
-        }
-
-        return _node.Transport!.Send(Peer, new StreamChunk(_stream, _sequence++, kind, body));
-    }
-
-    private bool WaitInstalled()
-    {
-        lock (_gate)
-        {
-            while (!_ended)
-            {
-                if (!Monitor.Wait(_gate, InstallTimeout))
-                {
-                    return false;
-                }
-            }
-
-            return _status == 1;
-        }
+        BinaryPrimitives.WriteInt32LittleEndian(body, ordinal);
+        BinaryPrimitives.WriteInt32LittleEndian(body.AsSpan(4), (offset - 8) / (4 + snapshot.PageSize));
+        return body.AsMemory(0, offset);
     }
 }

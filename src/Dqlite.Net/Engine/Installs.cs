@@ -10,7 +10,7 @@ internal sealed class Installs(NodeContext node)
 {
     private readonly List<InstallSender> _senders = [];
     private InstallReceiver? _receiver;
-    private InstallReceiver? _last;
+    private readonly List<InstallReceiver> _receivers = [];
     private bool _isInstalling;
     private (InstallReceiver Receiver, InstallManifest Manifest)? _waiting;
 
@@ -48,7 +48,7 @@ internal sealed class Installs(NodeContext node)
         var sender = new InstallSender(node, peer, node.NowNs, manifest, snapshots);
         _senders.Add(sender);
         node.Log.SnapshotSending(peer.Value, index.Value);
-        sender.Start();
+        sender.Start(node.Threads);
     }
 
     /// <summary>A stream to a peer has ended.</summary>
@@ -98,8 +98,9 @@ internal sealed class Installs(NodeContext node)
             // The files of a stream that waits to be installed would be overwritten: it is void.
             _waiting = null;
             _receiver?.Abort();
-            _receiver = new InstallReceiver(node, from, chunk.StreamId, _last);
-            _last = _receiver;
+            _receiver = new InstallReceiver(node, from, chunk.StreamId, _receivers.LastOrDefault());
+            _receivers.Add(_receiver);
+            _receiver.Start(node.Threads);
         }
 
         if (_receiver is not null && _receiver.Stream == chunk.StreamId)
@@ -108,9 +109,10 @@ internal sealed class Installs(NodeContext node)
         }
     }
 
-    /// <summary>A receiver's thread has ended.</summary>
+    /// <summary>A receiver has ended.</summary>
     public void OnReceiverEnded(InstallReceiver receiver)
     {
+        _receivers.Remove(receiver);
         if (_receiver == receiver)
         {
             _receiver = null;
@@ -181,8 +183,8 @@ internal sealed class Installs(NodeContext node)
     /// <summary>The node stops.</summary>
     public void Stop()
     {
-        _receiver?.Abort();
-        _senders.ForEach(sender => sender.Abort());
+        _receivers.ForEach(receiver => receiver.Dispose());
+        _senders.ForEach(sender => sender.Dispose());
     }
 
     private void ReplaceDatabases(InstallManifest manifest)

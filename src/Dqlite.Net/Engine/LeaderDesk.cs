@@ -198,30 +198,32 @@ internal sealed class LeaderDesk(NodeContext node)
     private Task<LeaderReply> AskOnceAsync(LeaderRequest request)
     {
         var completion = new TaskCompletionSource<LeaderReply>(TaskCreationOptions.RunContinuationsAsynchronously);
-        var posted = node.Call((nowNs, outputs) =>
-        {
-            var leader = node.Core.Leader;
-            if (leader == node.Core.Id)
-            {
-                Serve(request, nowNs, outputs, reply => completion.TrySetResult(reply));
-                return;
-            }
-
-            var id = ++_nextRequest;
-            if (leader == NodeId.None || node.Transport?.Send(leader, new NodeMessage(LeaderRequest.MessageKind, id, request.Encode())) != true)
-            {
-                completion.TrySetResult(new LeaderReply(LeaderStatus.NotLeader));
-                return;
-            }
-
-            _asks.Add(id, new PendingAsk(leader, completion));
-        });
-        if (!posted)
+        if (!node.Call((nowNs, outputs) => Ask(request, nowNs, outputs, completion)))
         {
             completion.TrySetException(node.StoppedError());
         }
 
         return completion.Task;
+    }
+
+    /// <summary>Loop: asks the leader, once; a lost answer never comes.</summary>
+    public void Ask(LeaderRequest request, long nowNs, RaftOutputs outputs, TaskCompletionSource<LeaderReply> completion)
+    {
+        var leader = node.Core.Leader;
+        if (leader == node.Core.Id)
+        {
+            Serve(request, nowNs, outputs, reply => completion.TrySetResult(reply));
+            return;
+        }
+
+        var id = ++_nextRequest;
+        if (leader == NodeId.None || node.Transport?.Send(leader, new NodeMessage(LeaderRequest.MessageKind, id, request.Encode())) != true)
+        {
+            completion.TrySetResult(new LeaderReply(LeaderStatus.NotLeader));
+            return;
+        }
+
+        _asks.Add(id, new PendingAsk(leader, completion));
     }
 
     private void CreateDatabase(LeaderRequest request, long nowNs, RaftOutputs outputs, Action<LeaderReply> reply)

@@ -4,38 +4,42 @@ using Dqlite.Raft;
 namespace Dqlite.Net.Engine;
 
 /// <summary>
-/// The log's own thread: appends of one round share one write and one flush. Orders come from the loop and are carried out in order; the
-/// loop hears EntriesPersisted through its inbox. A failed write or flush stops the node: nothing is retried on that file. A full disk is
-/// no failure: the entries wait, unacknowledged, until there is room. A second thread allocates the next segment ahead of time.
+/// Writes the log beside the loop: appends of one round share one write and one flush. Orders come from the loop and are carried out in
+/// order; the loop hears EntriesPersisted through its inbox. A failed write or flush stops the node: nothing is retried on that file. A full
+/// disk is no failure: the entries wait, unacknowledged, until there is room. Another worker allocates the next segment ahead of time.
 /// </summary>
-internal sealed class LogWriter : IDisposable
+internal sealed class LogWriter : INodeWork, IDisposable
 {
     /// <summary>An idle log says once more what is durable, so that a damaged last batch is told from a torn one.</summary>
-    private const int IdleMarkDelayMs = 200;
+    private const long IdleMarkDelayNs = 200_000_000;
 
-    private const int FullRetryMs = 100;
+    private const long FullRetryNs = 100_000_000;
 
     private readonly SegmentedLog _log;
     private readonly Inbox _inbox;
+    private readonly Func<long> _clock;
     private readonly Action<Exception> _onFailure;
-    private readonly object _gate = new();
-    private readonly Thread _thread;
-    private readonly Thread _preparer;
-    private readonly ManualResetEventSlim _mustPrepare = new(initialState: true);
+    private readonly Lock _gate = new();
     private readonly long _prepareBelowBytes;
+    private readonly Queue<Order> _queue = new();
+    private readonly List<LogEntry> _entries = [];
     private List<Order> _orders = [];
-    private bool _waiting;
-    private volatile bool _stopped;
+    private List<Order> _taken = [];
+    private INodeWorker? _worker;
+    private INodeWorker? _preparer;
+    private long _idleAtNs;
+    private bool _marked;
+    private bool _failed;
+    private bool _stopped;
     private volatile bool _isFull;
 
-    public LogWriter(SegmentedLog log, Inbox inbox, string name, long segmentBytes, Action<Exception> onFailure)
+    public LogWriter(SegmentedLog log, Inbox inbox, Func<long> clock, long segmentBytes, Action<Exception> onFailure)
     {
         _prepareBelowBytes = segmentBytes / 2;
-        _preparer = new Thread(Prepare) { IsBackground = true, Name = $"dqlite-segments-{name}" };
         _log = log;
         _inbox = inbox;
+        _clock = clock;
         _onFailure = onFailure;
-        _thread = new Thread(Run) { IsBackground = true, Name = $"dqlite-log-{name}" };
     }
 
     private enum OrderKind : byte
@@ -48,11 +52,12 @@ internal sealed class LogWriter : IDisposable
     /// <summary>Whether there is no room for further segments: nothing new should be proposed. Any thread.</summary>
     public bool IsFull => _isFull || (!_log.CanGrow && _log.AvailableBytes < _prepareBelowBytes);
 
-    /// <summary>Starts the threads.</summary>
-    public void Start()
+    /// <summary>Starts the workers.</summary>
+    public void Start(INodeThreads threads, string name)
     {
-        _thread.Start();
-        _preparer.Start();
+        _idleAtNs = _clock() + IdleMarkDelayNs;
+        _preparer = threads.Start($"dqlite-segments-{name}", new SegmentPreparer(this));
+        _worker = threads.Start($"dqlite-log-{name}", this);
     }
 
     /// <summary>Appends entries; the list is copied.</summary>
@@ -61,30 +66,27 @@ internal sealed class LogWriter : IDisposable
     /// <summary>Cuts the log, durably, before anything behind is written.</summary>
     public void Truncate(LogIndex from) => Give(new Order(OrderKind.Truncate, null, from, null));
 
-    /// <summary>Runs something on the log's thread, behind what was ordered before.</summary>
+    /// <summary>Runs something beside the loop, behind what was ordered before.</summary>
     public void Call(Action<SegmentedLog> action) => Give(new Order(OrderKind.Call, null, default, action));
 
-    /// <summary>Ends the thread after what was ordered, unless abruptly.</summary>
+    /// <summary>Ends the workers after what was ordered, unless abruptly.</summary>
     public void Stop(bool abruptly)
     {
         lock (_gate)
         {
-            _stopped = true;
-            if (abruptly)
+            if (_stopped)
             {
-                _orders.Clear();
+                return;
             }
 
-            Monitor.Pulse(_gate);
+            _stopped = true;
         }
 
-        _mustPrepare.Set();
-        foreach (var thread in new[] { _thread, _preparer })
+        _worker?.Stop();
+        _preparer?.Stop();
+        if (!abruptly && _worker is not null)
         {
-            if (thread.IsAlive && thread != Thread.CurrentThread)
-            {
-                thread.Join();
-            }
+            RunOnce();
         }
     }
 
@@ -93,7 +95,28 @@ internal sealed class LogWriter : IDisposable
     {
         Stop(abruptly: true);
         _log.Dispose();
-        _mustPrepare.Dispose();
+    }
+
+    /// <inheritdoc/>
+    public long RunOnce()
+    {
+        if (_failed)
+        {
+            return NodeWork.Idle;
+        }
+
+        try
+        {
+            return Take() ? CarryOut() : MarkWhenIdle();
+        }
+#pragma warning disable CA1031 // Whatever failed, the log is not to be trusted any more: the node stops, the process goes on.
+        catch (Exception exception)
+#pragma warning restore CA1031
+        {
+            _failed = true;
+            _onFailure(exception);
+            return NodeWork.Idle;
+        }
     }
 
     private void Give(in Order order)
@@ -106,165 +129,145 @@ internal sealed class LogWriter : IDisposable
             }
 
             _orders.Add(order);
-            if (_waiting)
-            {
-                Monitor.Pulse(_gate);
-            }
         }
+
+        _worker?.Wake();
     }
 
-    private void Run()
-    {
-        var taken = new List<Order>();
-        var entries = new List<LogEntry>();
-        try
-        {
-            var marked = false;
-            while (Take(ref taken, marked))
-            {
-                marked = taken.Count == 0;
-                if (marked)
-                {
-                    _log.WriteIdleMark();
-                    continue;
-                }
-
-                foreach (var order in taken)
-                {
-                    Carry(order, entries);
-                }
-
-                FlushAppends(entries);
-                taken.Clear();
-            }
-        }
-#pragma warning disable CA1031 // Whatever failed, the log is not to be trusted any more: the node stops, the process goes on.
-        catch (Exception exception)
-#pragma warning restore CA1031
-        {
-            _onFailure(exception);
-        }
-    }
-
-    private bool Take(ref List<Order> taken, bool marked)
+    /// <summary>Takes what has been ordered; false when there is nothing to do.</summary>
+    private bool Take()
     {
         lock (_gate)
         {
-            while (_orders.Count == 0)
-            {
-                if (_stopped)
-                {
-                    return false;
-                }
-
-                _waiting = true;
-                var signalled = Monitor.Wait(_gate, marked ? Timeout.Infinite : IdleMarkDelayMs);
-                _waiting = false;
-                if (!signalled && _orders.Count == 0 && !_stopped)
-                {
-                    // Idle: the caller writes the mark, outside the lock.
-                    return true;
-                }
-            }
-
-            (taken, _orders) = (_orders, taken);
-            return true;
+            (_taken, _orders) = (_orders, _taken);
         }
+
+        _taken.ForEach(_queue.Enqueue);
+        _taken.Clear();
+        return _queue.Count > 0 || _entries.Count > 0;
     }
 
-    private void Carry(in Order order, List<LogEntry> entries)
+    private long CarryOut()
+    {
+        _marked = false;
+        while (_queue.TryPeek(out var order))
+        {
+            if (order.Kind == OrderKind.Append)
+            {
+                _entries.AddRange(order.Entries!);
+            }
+            else if (!TryFlushAppends())
+            {
+                return _clock() + FullRetryNs;
+            }
+            else
+            {
+                Carry(order);
+            }
+
+            _queue.Dequeue();
+        }
+
+        var done = TryFlushAppends();
+        _idleAtNs = _clock() + (done ? IdleMarkDelayNs : FullRetryNs);
+        return _idleAtNs;
+    }
+
+    private long MarkWhenIdle()
+    {
+        if (_marked || _stopped)
+        {
+            return NodeWork.Idle;
+        }
+
+        if (_clock() < _idleAtNs)
+        {
+            return _idleAtNs;
+        }
+
+        _log.WriteIdleMark();
+        _marked = true;
+        return NodeWork.Idle;
+    }
+
+    private void Carry(in Order order)
     {
         switch (order.Kind)
         {
-            case OrderKind.Append:
-                entries.AddRange(order.Entries!);
-                break;
             case OrderKind.Truncate:
-                FlushAppends(entries);
                 _log.TruncateFrom(order.Index);
                 break;
             case OrderKind.Call:
-                FlushAppends(entries);
                 order.Action!(_log);
                 break;
+            case OrderKind.Append:
             default:
                 throw new InvalidOperationException($"Unknown order {order.Kind}.");
         }
     }
 
-    private void FlushAppends(List<LogEntry> entries)
+    /// <summary>False when there is no room: the entries wait.</summary>
+    private bool TryFlushAppends()
     {
-        if (entries.Count == 0)
+        if (_entries.Count == 0)
         {
-            return;
+            return true;
         }
 
-        var last = entries[^1];
-        while (!TryAppend(entries))
+        var last = _entries[^1];
+        if (!TryAppend())
         {
-            if (_stopped)
-            {
-                entries.Clear();
-                return;
-            }
-
-            lock (_gate)
-            {
-                Monitor.Wait(_gate, FullRetryMs);
-            }
+            return false;
         }
 
         _log.Flush();
-        entries.Clear();
+        _entries.Clear();
         if (_log.AvailableBytes < _prepareBelowBytes)
         {
-            _mustPrepare.Set();
+            _preparer?.Wake();
         }
 
         _inbox.Post(new NodeEvent(NodeEventKind.EntriesPersisted, null, last.Index.Value, last.Term.Value));
+        return true;
     }
 
-    private bool TryAppend(List<LogEntry> entries)
+    private bool TryAppend()
     {
         try
         {
-            _log.Append(entries);
+            _log.Append(_entries);
             _isFull = false;
             return true;
         }
         catch (LogFullException)
         {
             var last = _log.LastIndex;
-            entries.RemoveAll(entry => entry.Index <= last);
+            _entries.RemoveAll(entry => entry.Index <= last);
             _isFull = true;
             return false;
         }
     }
 
-    private void Prepare()
-    {
-        try
-        {
-            while (true)
-            {
-                // While the disk is full nobody may write, so no append asks for another try.
-                _mustPrepare.Wait(_log.CanGrow ? Timeout.Infinite : FullRetryMs);
-                _mustPrepare.Reset();
-                if (_stopped)
-                {
-                    return;
-                }
+    private readonly record struct Order(OrderKind Kind, LogEntry[]? Entries, LogIndex Index, Action<SegmentedLog>? Action);
 
-                _log.PrepareNext();
+    private sealed class SegmentPreparer(LogWriter writer) : INodeWork
+    {
+        public long RunOnce()
+        {
+            try
+            {
+                writer._log.PrepareNext();
+
+                // While the disk is full nobody may write, so no append asks for another try.
+                return writer._log.CanGrow ? NodeWork.Idle : writer._clock() + FullRetryNs;
+            }
+#pragma warning disable CA1031 // A log that cannot be written is not to be trusted any more: the node stops, the process goes on.
+            catch (Exception exception)
+#pragma warning restore CA1031
+            {
+                writer._onFailure(exception);
+                return NodeWork.Ended;
             }
         }
-#pragma warning disable CA1031 // A log that cannot be written is not to be trusted any more: the node stops, the process goes on.
-        catch (Exception exception)
-#pragma warning restore CA1031
-        {
-            _onFailure(exception);
-        }
     }
-
-    private readonly record struct Order(OrderKind Kind, LogEntry[]? Entries, LogIndex Index, Action<SegmentedLog>? Action);
 }

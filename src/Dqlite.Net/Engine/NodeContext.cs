@@ -22,24 +22,26 @@ internal sealed class NodeContext : INodeServices
 
     public NodeContext(NodeParts parts, Action<Exception> onFailure)
     {
-        _clock = parts.Clock;
+        _clock = parts.Services.Clock;
         Options = parts.Options;
-        Files = parts.Files;
+        Files = parts.Services.Files;
+        Threads = parts.Services.Threads;
+        PageStores = parts.Services.PageStores;
         Metadata = parts.Metadata;
-        ClusterId = parts.ClusterId;
+        ClusterId = parts.Metadata.Identity.ClusterId;
         Address = parts.LogBase.OwnAddress;
         Store = parts.Log;
         Core = parts.Core;
         Transport = parts.Transport;
         Inbox = parts.Inbox;
-        Log = parts.NodeLog;
+        Log = parts.Services.Log;
         Telemetry = new NodeTelemetry(parts.Core.Id.Value);
         _onFailure = onFailure;
         _configurations = [(parts.LogBase.ConfigurationIndex, parts.LogBase.Configuration)];
         _appliedIndex = parts.LogBase.Index.Value;
         _status = new NodeStatus(RaftRole.Follower, parts.Core.CurrentTerm, NodeId.None, null, false, parts.Core.Configuration);
         Cache = new LogCache(Options.LogCacheBytes);
-        LogWriter = new LogWriter(Store, Inbox, Name, Options.SegmentBytes, Fail);
+        LogWriter = new LogWriter(Store, Inbox, _clock, Options.SegmentBytes, Fail);
         Databases = new DatabaseSet(this, Path.Combine(Options.DataDirectory, "databases"));
         Applier = new Applier(this, parts.LogBase.Index);
         Replicator = new Replicator(this);
@@ -58,6 +60,11 @@ internal sealed class NodeContext : INodeServices
     public DqliteNodeOptions Options { get; }
 
     public IFileSystem Files { get; }
+
+    public INodeThreads Threads { get; }
+
+    /// <inheritdoc/>
+    public IPageStoreFactory PageStores { get; }
 
     public MetadataFile Metadata { get; }
 
@@ -140,7 +147,7 @@ internal sealed class NodeContext : INodeServices
     {
         await BeginReadAsync(ReadConsistency.Linearizable, 0, TimeSpan.Zero).WaitAsync(cancellationToken).ConfigureAwait(false);
         var answer = new TaskCompletionSource<CommitOutcome>(TaskCreationOptions.RunContinuationsAsynchronously);
-        if (!Call((_, _) => answer.TrySetResult(Outcome(new LogIndex(commit.Index), new Term(commit.Term)))))
+        if (!Call((_, _) => answer.TrySetResult(OutcomeOf(new LogIndex(commit.Index), new Term(commit.Term)))))
         {
             throw StoppedError();
         }
@@ -294,7 +301,8 @@ internal sealed class NodeContext : INodeServices
         StatusChanged?.Invoke(_status);
     }
 
-    private CommitOutcome Outcome(LogIndex index, Term term)
+    /// <summary>What became of the entry that was proposed at an index in a term, as far as this node knows.</summary>
+    public CommitOutcome OutcomeOf(LogIndex index, Term term)
     {
         if (index <= Applier.LastApplied)
         {
@@ -322,8 +330,8 @@ internal sealed class NodeContext : INodeServices
 internal sealed record NodeStatus(RaftRole Role, Term Term, NodeId Leader, string? LeaderAddress, bool CanWrite, ClusterConfiguration Configuration);
 
 /// <summary>What a node is put together from.</summary>
-internal sealed record NodeParts(DqliteNodeOptions Options, IFileSystem Files, MetadataFile Metadata, string ClusterId, LogBase LogBase, SegmentedLog Log, RaftCore Core,
-    IPeerTransport? Transport, Inbox Inbox, NodeLog NodeLog, Func<long> Clock);
+internal sealed record NodeParts(DqliteNodeOptions Options, NodeServices Services, MetadataFile Metadata, LogBase LogBase, SegmentedLog Log, RaftCore Core,
+    IPeerTransport? Transport, Inbox Inbox);
 
 /// <summary>Names in the data directory.</summary>
 internal static class NodeFiles

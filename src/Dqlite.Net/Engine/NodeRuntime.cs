@@ -5,17 +5,16 @@ using Dqlite.Sqlite;
 namespace Dqlite.Net.Engine;
 
 /// <summary>
-/// Runs one node: the loop's thread, the log's, the checkpoint's. A failure anywhere ends them all; the process lives.
+/// Runs one node: the loop, the log, the checkpoint, each beside the others. A failure anywhere ends them all; the process lives.
 ///
 ///   running --StopAsync--> handing over --> stopping --> stopped (checkpointed)
 ///   running --Abort-----------------------------------> stopped (as if killed)
 ///   running --Fail------------------------------------> stopped (Failure says why)
 /// </summary>
-internal sealed class NodeRuntime
+internal sealed class NodeRuntime : INodeWork
 {
     private readonly NodeContext _node;
     private readonly NodeLoop _loop;
-    private readonly Thread _thread;
     private readonly Checkpointer _checkpointer;
     private readonly TaskCompletionSource _stopped = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile bool _stopping;
@@ -27,16 +26,15 @@ internal sealed class NodeRuntime
         _loop = new NodeLoop(_node);
         _checkpointer = new Checkpointer(_node);
         _node.Checkpoints.Worker = _checkpointer;
-        _thread = new Thread(Run) { IsBackground = true, Name = $"dqlite-node-{_node.Name}" };
     }
 
     /// <summary>The node's parts.</summary>
     public NodeContext Node => _node;
 
-    /// <summary>Completes when all threads have ended and every file is closed.</summary>
+    /// <summary>Completes when all workers have ended and every file is closed.</summary>
     public Task Stopped => _stopped.Task;
 
-    /// <summary>Opens the databases and starts the threads.</summary>
+    /// <summary>Opens the databases and starts the workers.</summary>
     public void Start()
     {
         try
@@ -51,10 +49,10 @@ internal sealed class NodeRuntime
         }
 
         _node.Applier.CommitIndex = _node.Core.CommitIndex;
-        _node.LogWriter.Start();
-        _checkpointer.Start();
+        _node.LogWriter.Start(_node.Threads, _node.Name);
+        _checkpointer.Start(_node.Threads);
         _node.OnConfigurationChanged();
-        _thread.Start();
+        _node.Inbox.Attach(_node.Threads.Start($"dqlite-node-{_node.Name}", this));
     }
 
     /// <summary>Ends the node politely, once leadership was handed over: log flushed, databases checkpointed.</summary>
@@ -86,15 +84,14 @@ internal sealed class NodeRuntime
         Abort();
     }
 
-    private void Run()
+    /// <inheritdoc/>
+    public long RunOnce()
     {
         try
         {
-            while (!_stopping)
+            if (!_stopping)
             {
                 _loop.RunOnce();
-                var waitNs = _loop.NextDeadlineNs - _node.NowNs;
-                _node.Inbox.Wait((int)Math.Min(1000, (waitNs + 999_999) / 1_000_000));
             }
         }
 #pragma warning disable CA1031 // The boundary of the loop: whatever is wrong stops the node, never the process.
@@ -104,7 +101,13 @@ internal sealed class NodeRuntime
             Fail(exception);
         }
 
+        if (!_stopping)
+        {
+            return _loop.NextDeadlineNs;
+        }
+
         EndAndReport();
+        return NodeWork.Ended;
     }
 
     private void EndAndReport()

@@ -11,18 +11,17 @@ namespace Dqlite.Net.Engine;
 /// <summary>
 /// Brings one node from its directory to a running loop, and down again.
 ///
-///   lock -> metadata -> unfinished install -> [blank: listen, found or join] -> log -> core -> databases -> loop
+///   directory -> listen -> [blank: found or join] -> log -> core -> databases -> loop
 /// </summary>
 internal sealed class NodeStarter
 {
     private static readonly TimeSpan JoinTimeout = TimeSpan.FromSeconds(30);
 
-    private readonly RealFileSystem _files = RealFileSystem.Instance;
+    private readonly NodeDirectory _directory;
+    private readonly NodeServices _services;
     private readonly Inbox _inbox = new();
     private readonly CancellationTokenSource _stopping = new();
     private readonly TaskCompletionSource<NodeContext> _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private NodeLock? _lock;
-    private MetadataFile? _metadata;
     private TcpPeerTransport? _transport;
     private NodeTransportEvents? _events;
     private Task _background = Task.CompletedTask;
@@ -34,6 +33,8 @@ internal sealed class NodeStarter
         Address = options.Address;
         Logger = GuardedLogger.Create(options.LoggerFactory, "Dqlite.Net.Node");
         Log = new NodeLog(Logger);
+        _services = new NodeServices(RealFileSystem.Instance, ShimPageStores.Instance, new NodeThreads(Clock), Clock, Log);
+        _directory = new NodeDirectory(options, _services.Files);
     }
 
     /// <summary>The loop is about to start.</summary>
@@ -57,11 +58,7 @@ internal sealed class NodeStarter
 
     private ILogger Logger { get; }
 
-    private string DatabaseDirectory => Path.Combine(Options.DataDirectory, NodeFiles.DatabaseDirectoryName);
-
-    private string LogBasePath => Path.Combine(Options.DataDirectory, LogBaseFile.FileName);
-
-    private string LogDirectory => Path.Combine(Options.DataDirectory, NodeFiles.LogDirectoryName);
+    private static long Clock() => MonotonicClock.NowNs;
 
     /// <summary>See <see cref="DqliteNode.StartAsync"/>.</summary>
     public async Task StartAsync(CancellationToken cancellationToken)
@@ -69,7 +66,7 @@ internal sealed class NodeStarter
         try
         {
             await Task.Run(OpenDirectory, cancellationToken).ConfigureAwait(false);
-            if (IsMember)
+            if (_directory.IsMember)
             {
                 Run();
             }
@@ -128,8 +125,7 @@ internal sealed class NodeStarter
         }
         finally
         {
-            _metadata?.Dispose();
-            _lock?.Dispose();
+            _directory.Dispose();
         }
     }
 
@@ -149,45 +145,16 @@ internal sealed class NodeStarter
     {
         ShimRuntime.EnsureInitialized();
         ShimRuntime.Message += Log.VfsMessage;
-        Directory.CreateDirectory(Options.DataDirectory);
-        _lock = NodeLock.Acquire(_files, Options.DataDirectory);
-        var metadataPath = Path.Combine(Options.DataDirectory, MetadataFile.FileName);
-        if (MetadataFile.Exists(_files, metadataPath))
+        _directory.Open(() => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16)));
+        Incarnation = _directory.Identity.Incarnation;
+        if (_directory.IsMember)
         {
-            _metadata = MetadataFile.Open(_files, metadataPath);
-        }
-        else
-        {
-            RefuseStrayData();
-            var incarnation = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
-            _metadata = MetadataFile.Create(_files, metadataPath, new NodeIdentity(NodeId.None, NodeIdentity.NoCluster, incarnation));
-            _files.SyncDirectory(Options.DataDirectory);
-        }
-
-        Incarnation = _metadata.Identity.Incarnation;
-        InstallFiles.Recover(_files, Options.DataDirectory, DatabaseDirectory, () => ReadLogBase().OwnAddress, ReplaceLog);
-        if (IsMember)
-        {
-            TakeStoredAddress(ReadLogBase().OwnAddress);
+            TakeStoredAddress(_directory.StoredAddress);
         }
 
         if (Address.Length > 0)
         {
             Listen();
-        }
-    }
-
-    private bool IsMember => _metadata!.Identity.ClusterId != NodeIdentity.NoCluster;
-
-    private LogBase ReadLogBase() => LogBaseFile.Read(_files, LogBasePath)
-        ?? throw new StorageDamagedException(LogBasePath, "it is missing although this node is a member of a cluster");
-
-    /// <summary>Without its metadata a directory with a log or databases is not blank: its votes are forgotten.</summary>
-    private void RefuseStrayData()
-    {
-        if (Directory.Exists(LogDirectory) || Directory.Exists(DatabaseDirectory) || _files.Exists(LogBasePath))
-        {
-            throw new StorageDamagedException(Path.Combine(Options.DataDirectory, MetadataFile.FileName), "it is missing although the directory holds a log or databases");
         }
     }
 
@@ -204,15 +171,6 @@ internal sealed class NodeStarter
         }
     }
 
-    private void ReplaceLog(LogBase logBase)
-    {
-        LogBaseFile.Write(_files, LogBasePath, logBase);
-        using var log = SegmentedLog.Open(_files, LogDirectory, LogOptions(mustExist: false), logBase.Index, logBase.Term);
-        log.Reset(logBase.Index, logBase.Term);
-    }
-
-    private SegmentedLogOptions LogOptions(bool mustExist) => new() { SegmentSizeBytes = Options.SegmentBytes, MustExist = mustExist };
-
     private void Listen()
     {
         var transportOptions = new TransportOptions
@@ -222,7 +180,7 @@ internal sealed class NodeStarter
             MaxMessageBytes = (int)Math.Min(int.MaxValue, (2 * Options.MaxTransactionBytes) + (16 << 20)),
             Logger = GuardedLogger.Create(Options.LoggerFactory, "Dqlite.Net.Transport"),
         };
-        _transport = new TcpPeerTransport(transportOptions, IdentityOf(_metadata!.Identity));
+        _transport = new TcpPeerTransport(transportOptions, IdentityOf(_directory.Identity));
         _events = new NodeTransportEvents(Incarnation, Options.Members);
         _transport.Start(_events);
         Address = _transport.BoundAddress;
@@ -312,91 +270,23 @@ internal sealed class NodeStarter
         }
     }
 
-    /// <summary>Writes what makes this node a member, the metadata last: only it says so. Then runs.</summary>
     private void Become(Founding founding)
     {
-        LogBaseFile.Write(_files, LogBasePath, new LogBase
-        {
-            Index = LogIndex.Zero,
-            Term = Term.Zero,
-            Configuration = founding.Configuration,
-            ConfigurationIndex = LogIndex.Zero,
-            TermStarts = [],
-            OwnAddress = Address,
-        });
-        using (SegmentedLog.Open(_files, LogDirectory, LogOptions(mustExist: false), LogIndex.Zero, Term.Zero))
-        {
-            // Created before the metadata, so that a missing log is damage from now on.
-        }
-
-        _metadata!.Write(_metadata.Identity with { ClusterId = founding.ClusterId, NodeId = founding.NodeId });
-        _files.SyncDirectory(Options.DataDirectory);
+        _directory.Become(founding, Address);
         Log.Founded(founding.ClusterId, founding.Configuration.Members.Count);
         Run();
     }
 
     private void Run()
     {
-        var metadata = _metadata!.Identity;
-        var logBase = ReadLogBase();
-        var log = SegmentedLog.Open(_files, LogDirectory, LogOptions(mustExist: true), logBase.Index, logBase.Term);
-        var core = CreateCore(metadata, logBase, log);
-        _transport?.SetIdentity(IdentityOf(metadata));
-        var runtime = new NodeRuntime(new NodeParts(Options, _files, _metadata, metadata.ClusterId, logBase, log, core, _transport, _inbox, Log, () => MonotonicClock.NowNs));
+        var parts = _directory.CreateParts(_services, _transport, _inbox);
+        _transport?.SetIdentity(IdentityOf(_directory.Identity));
+        var runtime = new NodeRuntime(parts);
         Runtime = runtime;
         Attached?.Invoke(runtime.Node);
         _events?.Attach(runtime.Node);
-        Log.Started(metadata.NodeId.Value, metadata.ClusterId, Address, core.FirstIndex.Value, core.LastIndex.Value, logBase.Index.Value);
+        Log.Started(_directory.Identity.NodeId.Value, _directory.Identity.ClusterId, Address, parts.Core.FirstIndex.Value, parts.Core.LastIndex.Value, parts.LogBase.Index.Value);
         runtime.Start();
         _ready.TrySetResult(runtime.Node);
-    }
-
-    private RaftCore CreateCore(NodeIdentity metadata, LogBase logBase, SegmentedLog log)
-    {
-        try
-        {
-            return new RaftCore(RaftOptionsOf(metadata), InitialStateOf(logBase, log));
-        }
-        catch
-        {
-            log.Dispose();
-            throw;
-        }
-    }
-
-    private RaftInitialState InitialStateOf(LogBase logBase, SegmentedLog log)
-    {
-        var committed = DatabaseSet.HighestTarget(_files, DatabaseDirectory);
-        if (committed > log.LastIndex)
-        {
-            throw new StorageDamagedException(LogDirectory, $"the log ends at index {log.LastIndex}, but a database was checkpointed up to index {committed}");
-        }
-
-        return new RaftInitialState
-        {
-            HardState = _metadata!.HardState,
-            Configuration = logBase.Configuration,
-            ConfigurationIndex = logBase.ConfigurationIndex,
-            FirstIndex = logBase.Index.Next,
-            PreviousTerm = logBase.Term,
-            Entries = log.EntryInfos(),
-            ConfigurationEntries = log.ConfigurationEntries().Select(entry => (entry.Index, ConfigurationCodec.Decode(entry.Payload.Span))).ToArray(),
-            TermStarts = logBase.TermStarts,
-            CommitIndex = committed > logBase.Index ? committed : logBase.Index,
-        };
-    }
-
-    private RaftOptions RaftOptionsOf(NodeIdentity metadata)
-    {
-        int Ticks(TimeSpan time) => Math.Max(1, (int)Math.Round(time / Options.TickInterval));
-
-        return new RaftOptions
-        {
-            Id = metadata.NodeId,
-            ElectionTimeoutTicks = Ticks(Options.ElectionTimeout),
-            HeartbeatTicks = Ticks(Options.HeartbeatInterval),
-            LeaseNs = (long)Options.LeaseDuration.TotalNanoseconds,
-            Seed = ulong.Parse(metadata.Incarnation.AsSpan(0, 16), NumberStyles.HexNumber, CultureInfo.InvariantCulture) ^ (ulong)MonotonicClock.NowNs,
-        };
     }
 }

@@ -6,7 +6,7 @@ using Dqlite.Sqlite;
 namespace Dqlite.Net.Engine;
 
 /// <summary>A checkpoint that was begun: the view that it writes, and the log index that it stands for.</summary>
-internal sealed record CheckpointJob(ReplicatedDatabase Database, PageSnapshot View, LogIndex Index);
+internal sealed record CheckpointJob(ReplicatedDatabase Database, IPageSnapshot View, LogIndex Index);
 
 /// <summary>An entry of this database that was proposed here and is not decided yet.</summary>
 internal readonly record struct ProposedBatch(ulong First, ulong Last, LogIndex Index, Term Term);
@@ -51,7 +51,7 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     public string Path => Files.DatabasePath;
 
     /// <inheritdoc/>
-    public PageDatabase Pages { get; private set; }
+    public IPageStore Pages { get; private set; }
 
     /// <inheritdoc/>
     public bool CanWrite => _node.CanWrite && _stopped is null;
@@ -113,7 +113,7 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
         var meta = metaFile.Meta;
         var recovering = meta.CheckpointTarget > meta.CheckpointDone;
         var database = new ReplicatedDatabase(node, files, metaFile) { IsRecovering = recovering };
-        database.Pages = PageDatabase.Open(
+        database.Pages = node.PageStores.Open(
             new PageDatabaseOptions
             {
                 Path = files.DatabasePath,
@@ -147,7 +147,7 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     }
 
     /// <summary>Loop: takes all queued drafts as one entry, or null.</summary>
-    public DraftBatch? Poll(int maxPipelinedEntries, long maxBytes)
+    public IDraftBatch? Poll(int maxPipelinedEntries, long maxBytes)
     {
         // Somebody needs the commit id of a draft, so it must get an index, even without a quorum in sight.
         if (IsDropProposed || (_inflight.Count >= maxPipelinedEntries && !_mustPropose))
@@ -165,7 +165,7 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     }
 
     /// <summary>Loop: a batch was appended to the log.</summary>
-    public void OnProposed(DraftBatch batch, LogIndex index, Term term)
+    public void OnProposed(IDraftBatch batch, LogIndex index, Term term)
     {
         _inflight.Enqueue(new ProposedBatch(batch.LsnFirst, batch.LsnLast, index, term));
         ProposedIndex = index.Value;

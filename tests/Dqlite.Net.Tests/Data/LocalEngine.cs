@@ -52,7 +52,7 @@ internal sealed class LocalEngine : IDatabaseEngine, IPageDatabaseEvents, IDispo
 
     public string Path { get; }
 
-    public PageDatabase Pages { get; }
+    public IPageStore Pages { get; }
 
     /// <summary>Under the lock: a change of leader is one step for those who ask.</summary>
     public bool CanWrite
