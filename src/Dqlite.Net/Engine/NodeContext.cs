@@ -35,6 +35,7 @@ internal sealed class NodeContext : INodeServices
         Transport = parts.Transport;
         Inbox = parts.Inbox;
         Log = parts.Services.Log;
+        Observer = parts.Services.Observer;
         Telemetry = new NodeTelemetry(parts.Core.Id.Value);
         _onFailure = onFailure;
         _configurations = [(parts.LogBase.ConfigurationIndex, parts.LogBase.Configuration)];
@@ -102,6 +103,8 @@ internal sealed class NodeContext : INodeServices
     public CheckpointPlan Checkpoints { get; }
 
     public NodeLog Log { get; }
+
+    public ICoreObserver? Observer { get; }
 
     public NodeTelemetry Telemetry { get; }
 

@@ -173,4 +173,16 @@ internal sealed class NodeDirectory : IDisposable
 /// <param name="Threads">Where its work is done.</param>
 /// <param name="Clock">Monotonic time in nanoseconds; goes on while the process is stopped. Any thread.</param>
 /// <param name="Log">Where it says what happens.</param>
-internal sealed record NodeServices(IFileSystem Files, Dqlite.Sqlite.IPageStoreFactory PageStores, INodeThreads Threads, Func<long> Clock, NodeLog Log);
+/// <param name="Observer">Watches the core, or null.</param>
+internal sealed record NodeServices(IFileSystem Files, Dqlite.Sqlite.IPageStoreFactory PageStores, INodeThreads Threads, Func<long> Clock, NodeLog Log,
+    ICoreObserver? Observer = null);
+
+/// <summary>Watches one node's core from within the loop. Must not change anything.</summary>
+internal interface ICoreObserver
+{
+    /// <summary>An input is about to be handled.</summary>
+    void OnInput(in NodeEvent input);
+
+    /// <summary>Outputs are about to be carried out.</summary>
+    void OnOutputs(RaftOutputs outputs);
+}

@@ -46,6 +46,7 @@ internal sealed class NodeLoop
         foreach (var nodeEvent in events)
         {
             var receivedNs = _node.NowNs;
+            _node.Observer?.OnInput(nodeEvent);
             Handle(nodeEvent, receivedNs);
             Flush(receivedNs);
         }
@@ -116,6 +117,7 @@ internal sealed class NodeLoop
         while (!_outputs.IsEmpty || _node.Applier.HasMore)
         {
             var applied = _node.Applier.HasMore && _outputs.IsEmpty;
+            _node.Observer?.OnOutputs(_outputs);
             WriteHardState(nowNs);
             WriteLog();
             _node.PublishLease();

@@ -1,0 +1,170 @@
+using Dqlite.Net;
+using Dqlite.Net.Engine;
+using Dqlite.Raft;
+using Dqlite.Simulation.Checking;
+using Dqlite.Simulation.Running;
+using Dqlite.Simulation.Workload;
+using Dqlite.Simulation.World;
+using Dqlite.Sqlite;
+using Microsoft.Extensions.Logging;
+
+namespace Dqlite.Simulation.Cluster;
+
+/// <summary>A whole cluster in one thread: its machines, its network, and what watches them.</summary>
+internal sealed class SimCluster
+{
+    private readonly List<SimNode> _nodes = [];
+
+    public SimCluster(SimShape shape, SeededRandom random, ITier tier, EventLog log, Scheduler scheduler)
+    {
+        Shape = shape;
+        Random = random;
+        Tier = tier;
+        Log = log;
+        Scheduler = scheduler;
+        Network = new SimNetwork(scheduler, random.Stream("network")) { BaseDelayNs = shape.LinkDelayNs };
+        Waits = new Waits(scheduler, random.Stream("waits"));
+        Invariants = new Invariants(this);
+        Network.Sent = Invariants.OnSent;
+        var members = Enumerable.Range(1, shape.Voters).Select(SimNode.AddressOf).ToArray();
+        for (var number = 1; number <= shape.Voters; number++)
+        {
+            _nodes.Add(new SimNode(this, number, members));
+        }
+    }
+
+    public SimShape Shape { get; }
+
+    public SeededRandom Random { get; }
+
+    public ITier Tier { get; }
+
+    public EventLog Log { get; }
+
+    public Scheduler Scheduler { get; }
+
+    public SimNetwork Network { get; }
+
+    public Waits Waits { get; }
+
+    public Invariants Invariants { get; }
+
+    /// <summary>Watches cores for the trace, or null.</summary>
+    public Func<SimNode, ICoreObserver>? Tracer { get; set; }
+
+    /// <summary>Where the nodes' own log goes, or null.</summary>
+    public Func<SimNode, ILogger>? Loggers { get; set; }
+
+    /// <summary>All that ever were, by number from 1.</summary>
+    public IReadOnlyList<SimNode> Nodes => _nodes;
+
+    /// <summary>Nodes that run as members.</summary>
+    public IEnumerable<SimNode> Running => _nodes.Where(node => node.Node is not null);
+
+    /// <summary>The running leader of the highest term, or null.</summary>
+    public SimNode? Leader => Running.Where(node => node.Node!.Core.Role == RaftRole.Leader).MaxBy(node => node.Node!.Core.CurrentTerm.Value);
+
+    /// <summary>A node by its id in the cluster, or null.</summary>
+    public SimNode? Find(NodeId id) => _nodes.Find(node => node.Node?.Core.Id == id);
+
+    /// <summary>Whether time goes on in the middle of a node's step.</summary>
+    public bool IsInNestedTime { get; private set; }
+
+    /// <summary>Lets the world go on, in the middle of a step of a node that is stopped.</summary>
+    public void RunNested(long untilNs)
+    {
+        IsInNestedTime = true;
+        while (Invariants.Failure is null && Scheduler.Step(untilNs))
+        {
+        }
+
+        IsInNestedTime = false;
+    }
+
+    /// <summary>Another machine, blank.</summary>
+    public SimNode AddNode()
+    {
+        var node = new SimNode(this, _nodes.Count + 1, []);
+        _nodes.Add(node);
+        node.Start();
+        return node;
+    }
+
+    public void Start() => _nodes.ForEach(node => node.Start());
+
+    /// <summary>Ends everything, to free what is not managed.</summary>
+    public void End()
+    {
+        foreach (var node in _nodes)
+        {
+            node.Machine.Kill();
+            node.CleanUp();
+        }
+    }
+
+    public DqliteNodeOptions OptionsOf(SimNode node, IReadOnlyList<string> members) => new()
+    {
+        DataDirectory = node.Disk.Root + "/data",
+        Address = node.Address,
+        Members = members,
+        TickInterval = Span(Shape.TickNs),
+        ElectionTimeout = Span(Shape.ElectionTimeoutNs),
+        HeartbeatInterval = Span(Shape.HeartbeatNs),
+        LeaseDuration = Span(Shape.LeaseNs),
+        SegmentBytes = Shape.SegmentBytes,
+        CheckpointLogBytes = Shape.CheckpointLogBytes,
+        RetainedLogBytes = Shape.RetainedLogBytes,
+        LogCacheBytes = Shape.LogCacheBytes,
+        MaxPipelinedEntries = Shape.MaxPipelinedEntries,
+        MaxTransactionBytes = 4 << 20,
+        MaxWriteTransactionHold = TimeSpan.FromSeconds(2),
+        PlainWriterTimeout = TimeSpan.FromSeconds(2),
+        PlainCommitTimeout = TimeSpan.FromSeconds(3),
+    };
+
+    public IPageStoreFactory StoresOf(SimNode node) => Tier.StoresOf(node.Machine, node.Disk);
+
+    public ILogger LoggerOf(SimNode node) => Loggers?.Invoke(node) ?? Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance;
+
+    public ICoreObserver ObserverOf(SimNode node) => new Observers(Invariants.ObserverOf(node), Tracer?.Invoke(node));
+
+    /// <summary>After a step of any of the node's workers.</summary>
+    public void AfterStep(SimNode node)
+    {
+        if (node.Node is not null && node.Machine.IsUp)
+        {
+            Invariants.OnStep(node);
+        }
+
+        Waits.Look();
+        node.OnEnded();
+    }
+
+    public void OnAttached(SimNode node) => Invariants.OnStarted(node);
+
+    public void OnDown(SimNode node) => Invariants.OnDown(node);
+
+    /// <summary>A node could not start, or may not become a member.</summary>
+    public void OnRefused(SimNode node, Exception exception)
+    {
+        Log.Say($"node {node.Number} does not start: {exception.GetType().Name}: {exception.Message}");
+        Invariants.OnRefused(node, exception);
+    }
+
+    private static TimeSpan Span(long ns) => TimeSpan.FromTicks(ns / 100);
+
+    private sealed class Observers(ICoreObserver first, ICoreObserver? second) : ICoreObserver
+    {
+        public void OnInput(in NodeEvent input)
+        {
+            first.OnInput(input);
+            second?.OnInput(input);
+        }
+
+        public void OnOutputs(RaftOutputs outputs)
+        {
+            first.OnOutputs(outputs);
+            second?.OnOutputs(outputs);
+        }
+    }
+}
