@@ -5,6 +5,7 @@ internal static class Program
 {
     private static readonly SortedDictionary<string, Func<IReadOnlyList<string>, int>> Commands = new(StringComparer.Ordinal)
     {
+        ["drive"] = Drive.DriveProgram.Run,
     };
 
     private static int Main(string[] arguments)
