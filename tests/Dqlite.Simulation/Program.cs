@@ -8,6 +8,7 @@ internal static class Program
     private static readonly SortedDictionary<string, Func<IReadOnlyList<string>, int>> Commands = new(StringComparer.Ordinal)
     {
         ["check-history"] = CheckHistoryCommand.Run,
+        ["drive"] = Drive.DriveProgram.Run,
     };
 
     private static int Main(string[] arguments)
