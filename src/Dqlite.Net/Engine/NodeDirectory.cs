@@ -183,6 +183,6 @@ internal interface ICoreObserver
     /// <summary>An input is about to be handled.</summary>
     void OnInput(in NodeEvent input);
 
-    /// <summary>Outputs are about to be carried out.</summary>
+    /// <summary>Outputs were carried out; each is seen once.</summary>
     void OnOutputs(RaftOutputs outputs);
 }

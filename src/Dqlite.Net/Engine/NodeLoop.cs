@@ -117,7 +117,6 @@ internal sealed class NodeLoop
         while (!_outputs.IsEmpty || _node.Applier.HasMore)
         {
             var applied = _node.Applier.HasMore && _outputs.IsEmpty;
-            _node.Observer?.OnOutputs(_outputs);
             WriteHardState(nowNs);
             WriteLog();
             _node.PublishLease();
@@ -133,6 +132,7 @@ internal sealed class NodeLoop
                 _node.Installs.SendTo(peer);
             }
 
+            _node.Observer?.OnOutputs(_outputs);
             var (stateChanged, configurationChanged) = (_outputs.StateChanged, _outputs.ConfigurationChanged);
             _outputs.Clear();
             ReactToState(stateChanged, configurationChanged, nowNs);
