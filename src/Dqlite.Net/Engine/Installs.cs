@@ -48,6 +48,7 @@ internal sealed class Installs(NodeContext node)
         var sender = new InstallSender(node, peer, node.NowNs, manifest, snapshots);
         _senders.Add(sender);
         node.Log.SnapshotSending(peer.Value, index.Value);
+        node.Observer?.OnSnapshotSending(peer, index);
         sender.Start(node.Threads);
     }
 
@@ -159,6 +160,7 @@ internal sealed class Installs(NodeContext node)
             node.Call((_, _) => _isInstalling = false);
         });
         node.Cache.Clear();
+        node.Observer?.OnSnapshotInstalling(receiver.From, manifest.Index, manifest.Term);
         node.Core.SnapshotInstalled(manifest.Index, manifest.Term, logBase.Configuration, manifest.ConfigurationIndex, manifest.TermStarts, nowNs, outputs);
         node.Core.CanCampaign = true;
         foreach (var database in node.Databases.All)

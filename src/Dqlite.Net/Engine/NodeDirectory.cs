@@ -176,13 +176,3 @@ internal sealed class NodeDirectory : IDisposable
 /// <param name="Observer">Watches the core, or null.</param>
 internal sealed record NodeServices(IFileSystem Files, Dqlite.Sqlite.IPageStoreFactory PageStores, INodeThreads Threads, Func<long> Clock, NodeLog Log,
     ICoreObserver? Observer = null);
-
-/// <summary>Watches one node's core from within the loop. Must not change anything.</summary>
-internal interface ICoreObserver
-{
-    /// <summary>An input is about to be handled.</summary>
-    void OnInput(in NodeEvent input);
-
-    /// <summary>Outputs were carried out; each is seen once.</summary>
-    void OnOutputs(RaftOutputs outputs);
-}

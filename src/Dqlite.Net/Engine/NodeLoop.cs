@@ -152,6 +152,7 @@ internal sealed class NodeLoop
         {
             _outputs.HardState = null;
             _node.Metadata.Write(state);
+            _node.Observer?.OnHardStatePersisted(state);
             _core.HardStatePersisted(state, nowNs, _outputs);
         }
     }

@@ -101,7 +101,8 @@ internal sealed partial class Invariants
         return file.HardState;
     }
 
-    private void OnAppended(SimNode node, RaftOutputs outputs)
+    /// <summary>A node wrote to its log.</summary>
+    public void OnAppended(SimNode node, RaftOutputs outputs)
     {
         if (outputs.TruncateFrom is { } from)
         {
@@ -141,14 +142,5 @@ internal sealed partial class Invariants
         }
 
         return hash;
-    }
-
-    private sealed class Observer(Invariants owner, SimNode node) : ICoreObserver
-    {
-        public void OnInput(in NodeEvent input)
-        {
-        }
-
-        public void OnOutputs(RaftOutputs outputs) => owner.OnAppended(node, outputs);
     }
 }

@@ -79,8 +79,6 @@ internal sealed partial class Invariants(SimCluster cluster)
         }
     }
 
-    public ICoreObserver ObserverOf(SimNode node) => new Observer(this, node);
-
     /// <summary>After every step of a node.</summary>
     public void OnStep(SimNode node)
     {

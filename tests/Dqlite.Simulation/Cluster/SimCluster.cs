@@ -1,8 +1,8 @@
 using Dqlite.Net;
 using Dqlite.Net.Engine;
 using Dqlite.Raft;
-using Dqlite.Simulation.Checking;
 using Dqlite.Simulation.Running;
+using Dqlite.Simulation.Tracing;
 using Dqlite.Simulation.Workload;
 using Dqlite.Simulation.World;
 using Dqlite.Sqlite;
@@ -49,8 +49,8 @@ internal sealed class SimCluster
 
     public Invariants Invariants { get; }
 
-    /// <summary>Watches cores for the trace, or null.</summary>
-    public Func<SimNode, ICoreObserver>? Tracer { get; set; }
+    /// <summary>Takes the trace, or null.</summary>
+    public TraceWriter? Trace { get; init; }
 
     /// <summary>Where the nodes' own log goes, or null.</summary>
     public Func<SimNode, ILogger>? Loggers { get; set; }
@@ -126,7 +126,7 @@ internal sealed class SimCluster
 
     public ILogger LoggerOf(SimNode node) => Loggers?.Invoke(node) ?? Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance;
 
-    public ICoreObserver ObserverOf(SimNode node) => new Observers(Invariants.ObserverOf(node), Tracer?.Invoke(node));
+    public Dqlite.Net.Engine.ICoreObserver ObserverOf(SimNode node) => new NodeObserver(Invariants, node, Trace?.Observe());
 
     /// <summary>After a step of any of the node's workers.</summary>
     public void AfterStep(SimNode node)
@@ -140,7 +140,11 @@ internal sealed class SimCluster
         node.OnEnded();
     }
 
-    public void OnAttached(SimNode node) => Invariants.OnStarted(node);
+    public void OnAttached(SimNode node)
+    {
+        Invariants.OnStarted(node);
+        (node.Node!.Observer as NodeObserver)?.OnStart();
+    }
 
     public void OnDown(SimNode node) => Invariants.OnDown(node);
 
@@ -152,19 +156,4 @@ internal sealed class SimCluster
     }
 
     private static TimeSpan Span(long ns) => TimeSpan.FromTicks(ns / 100);
-
-    private sealed class Observers(ICoreObserver first, ICoreObserver? second) : ICoreObserver
-    {
-        public void OnInput(in NodeEvent input)
-        {
-            first.OnInput(input);
-            second?.OnInput(input);
-        }
-
-        public void OnOutputs(RaftOutputs outputs)
-        {
-            first.OnOutputs(outputs);
-            second?.OnOutputs(outputs);
-        }
-    }
 }

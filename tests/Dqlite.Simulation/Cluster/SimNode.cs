@@ -70,6 +70,9 @@ internal sealed class SimNode
     /// <summary>Whether it waits to be taken into the cluster.</summary>
     public bool IsBlank { get; private set; } = true;
 
+    /// <summary>How far the wall clock was moved; nothing may depend on it.</summary>
+    public long WallOffsetNs { get; private set; }
+
     /// <summary>Identifies the data directory.</summary>
     public string Incarnation { get; private set; } = "";
 
@@ -103,6 +106,9 @@ internal sealed class SimNode
             });
         }
     }
+
+    /// <summary>Somebody sets the wall clock.</summary>
+    public void JumpWallClock(long byNs) => WallOffsetNs += byNs;
 
     /// <summary>The process ends politely: log flushed, databases checkpointed.</summary>
     public void StopPolitely()
@@ -149,7 +155,7 @@ internal sealed class SimNode
 
     private void Run()
     {
-        var services = new NodeServices(Disk, _cluster.StoresOf(this), _threads!, () => Clock.NowNs, new NodeLog(_cluster.LoggerOf(this)), _cluster.ObserverOf(this));
+        var services = new NodeServices(Disk, _cluster.StoresOf(this), _threads!, ReadClock, new NodeLog(_cluster.LoggerOf(this)), _cluster.ObserverOf(this));
         var parts = _directory!.CreateParts(services, _transport, new Inbox());
         _transport!.SetIdentity(IdentityOf(_directory.Identity));
         Machine.NodeId = _directory.Identity.NodeId;
@@ -160,6 +166,9 @@ internal sealed class SimNode
         _events!.Attach(_runtime.Node);
         _runtime.Start();
     }
+
+    /// <summary>R45: time that is taken from the wall clock.</summary>
+    private long ReadClock() => Clock.NowNs + (Mutant.Is("R45") ? WallOffsetNs : 0);
 
     private Hello IdentityOf(NodeIdentity identity) =>
         new(identity.ClusterId == NodeIdentity.NoCluster ? "" : identity.ClusterId, identity.NodeId, identity.Incarnation, Address);

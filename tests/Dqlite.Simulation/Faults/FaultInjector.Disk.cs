@@ -94,13 +94,19 @@ internal sealed partial class FaultInjector
 
     private void Rot(Fault fault, SimNode node)
     {
-        var files = node.Disk.AllFiles().Where(path => path.Contains(FilePart(fault), StringComparison.Ordinal)).ToArray();
+        var files = FilesOf(node).Where(path => path.Contains(FilePart(fault), StringComparison.Ordinal)).ToArray();
         if (files.Length > 0)
         {
             node.IsDamaged = true;
             var path = files[(int)(fault.Value % (ulong)files.Length)];
             node.Disk.FlipBits(path, 0, Math.Max(1, node.Disk.Content(path)?.Length ?? 1), 1 + (int)(fault.Value >> 60));
         }
+    }
+
+    private static IEnumerable<string> FilesOf(SimNode node)
+    {
+        var data = node.Options.DataDirectory;
+        return new[] { data, data + "/log", data + "/databases" }.Where(node.Disk.Exists).SelectMany(directory => node.Disk.ListFiles(directory).Select(name => $"{directory}/{name}"));
     }
 
     private static string FilePart(Fault fault) => ((fault.Value >> 32) % 5) switch

@@ -3,6 +3,7 @@ using Dqlite.Raft;
 using Dqlite.Simulation.Checking;
 using Dqlite.Simulation.Cluster;
 using Dqlite.Simulation.Faults;
+using Dqlite.Simulation.Tracing;
 using Dqlite.Simulation.Workload;
 using Dqlite.Simulation.World;
 
@@ -17,6 +18,7 @@ internal sealed class SimulationRun : IDisposable
     private readonly SimShape _shape;
     private readonly IReadOnlyList<Fault> _faults;
     private readonly ITier _tier;
+    private readonly TraceWriter? _trace;
     private readonly SimCluster _cluster;
     private readonly DatabaseHistories _histories;
     private readonly FaultInjector _injector;
@@ -33,7 +35,8 @@ internal sealed class SimulationRun : IDisposable
         _faults = FaultPlan.Draw(_shape, random.Stream("faults"));
         _tier = Tiers.Create(options.IsFull, random.Stream("tier"));
         _histories = new DatabaseHistories(_scheduler);
-        _cluster = new SimCluster(_shape, random, _tier, _log, _scheduler);
+        _trace = options.TracePath is { } path ? new TraceWriter(File.Create(path), () => _scheduler.NowNs) : null;
+        _cluster = new SimCluster(_shape, random, _tier, _log, _scheduler) { Trace = _trace };
         var admin = new Admin(_cluster);
         _injector = new FaultInjector(_cluster, admin);
         Setup = new DatabaseSetup(_cluster, admin);
@@ -52,6 +55,7 @@ internal sealed class SimulationRun : IDisposable
     public void Dispose()
     {
         _tier.Dispose();
+        _trace?.Dispose();
         _log.Dispose();
     }
 
@@ -69,6 +73,7 @@ internal sealed class SimulationRun : IDisposable
             _cluster.End();
         }
 
+        WriteHistories();
         failure ??= _cluster.Invariants.Failure ?? CheckHistories();
         var operations = _histories.All.Values.SelectMany(history => history.Entries).ToArray();
         return new RunResult(_options.Seed, failure, _log.Hash(), _faults, operations.Length, operations.Count(entry => entry.Outcome == Outcome.Ok), _scheduler.NowNs,
@@ -112,11 +117,27 @@ internal sealed class SimulationRun : IDisposable
             : _tasks[^1].IsCompleted ? null : $"the run did not end within {endNs / SimShape.Second} simulated seconds");
     }
 
-    private string? CheckHistories()
+    /// <summary>One file for each database: the second and later ones have its id in the name.</summary>
+    private void WriteHistories()
     {
+        if (_options.HistoryPath is not { } path)
+        {
+            return;
+        }
+
         foreach (var (database, history) in _histories.All)
         {
-            foreach (var result in HistoryChecks.Run(history, _shape.Workload))
+            using var stream = File.Create(database == _histories.All.Keys.First() ? path : $"{path}.{database}");
+            HistoryWriter.Write(history, stream);
+        }
+    }
+
+    private string? CheckHistories()
+    {
+        var bank = new BankOptions(Initial: [.. Enumerable.Repeat(_shape.Workload.InitialBalance, _shape.Workload.Accounts)]);
+        foreach (var (database, history) in _histories.All)
+        {
+            foreach (var result in HistoryChecker.Check(history, null, bank))
             {
                 if (result.Verdict == Verdict.Invalid)
                 {
