@@ -155,19 +155,6 @@ internal sealed partial class SimNetwork
         }
     });
 
-    /// <summary>An end has more to send than its connection takes: it gives it up when not a byte arrives for too long.</summary>
-    internal void WatchFull(SimEnd end)
-    {
-        var arrivedBytes = end.Out.ArrivedBytes;
-        Scheduler.After(StallTimeoutNs, () =>
-        {
-            if (end.IsOpen && end.Out.IsFull && end.Out.ArrivedBytes == arrivedBytes)
-            {
-                end.GiveUpLater();
-            }
-        });
-    }
-
     /// <summary>What is under way to a machine may arrive again.</summary>
     internal void FlowTo(SimHost host)
     {

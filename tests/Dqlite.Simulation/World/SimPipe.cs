@@ -78,14 +78,13 @@ internal sealed class SimPipe
             buffer[Link.Random.Next(length)] ^= (byte)(1 << Link.Random.Next(8));
         }
 
-        var arrivalNs = NextArrivalNs();
         if (Link.Settings.LossChance > 0 && Link.Random.Chance(Link.Settings.LossChance))
         {
-            EnqueueInTwoParts(buffer, length, arrivalNs, isCorrupt);
+            EnqueueInTwoParts(buffer, length, isCorrupt);
         }
         else
         {
-            Enqueue(new Chunk(buffer, length, arrivalNs, isCorrupt));
+            Enqueue(new Chunk(buffer, length, NextArrivalNs(), isCorrupt));
         }
     }
 
@@ -116,26 +115,19 @@ internal sealed class SimPipe
     public void Tear()
     {
         var kept = new Queue<Chunk>();
-        var wholeChunks = Link.Random.Between(0, _chunks.Count);
-        _waitingBytes = 0;
+        var left = _waitingBytes == 0 ? 0 : Link.Random.Next(_waitingBytes);
+        _waitingBytes = left;
         foreach (var chunk in _chunks)
         {
-            if (kept.Count < wholeChunks)
-            {
-                kept.Enqueue(chunk);
-                _waitingBytes += chunk.Length;
-            }
-            else if (kept.Count == wholeChunks && chunk.Length > 1)
-            {
-                wholeChunks = -1;
-                var length = Link.Random.Between(1, chunk.Length - 1);
-                kept.Enqueue(chunk with { Length = length, IsCorrupt = false });
-                _waitingBytes += length;
-            }
-            else
+            if (left == 0)
             {
                 Release(chunk);
+                continue;
             }
+
+            var length = (int)Math.Min(left, chunk.Length);
+            kept.Enqueue(length == chunk.Length ? chunk : chunk with { Length = length, IsCorrupt = false });
+            left -= length;
         }
 
         _chunks = kept;
@@ -167,20 +159,21 @@ internal sealed class SimPipe
         batch.Advance((int)batch.LengthBytes);
     }
 
-    private long NextArrivalNs() => Math.Max(_lastArrivalNs, Link.NextArrivalNs());
+    private long NextArrivalNs(long lateNs = 0) => Math.Max(_lastArrivalNs, Link.NextArrivalNs() + lateNs);
 
-    private void EnqueueInTwoParts(byte[] buffer, int length, long arrivalNs, bool isCorrupt)
+    /// <summary>A packet is lost: what it began with comes in time, the rest when it has been sent again.</summary>
+    private void EnqueueInTwoParts(byte[] buffer, int length, bool isCorrupt)
     {
         var firstLength = Link.Random.Next(length);
         if (firstLength > 0)
         {
             var first = ArrayPool<byte>.Shared.Rent(firstLength);
             buffer.AsSpan(0, firstLength).CopyTo(first);
-            Enqueue(new Chunk(first, firstLength, arrivalNs, false));
+            Enqueue(new Chunk(first, firstLength, NextArrivalNs(), false));
         }
 
         buffer.AsSpan(firstLength, length - firstLength).CopyTo(buffer);
-        Enqueue(new Chunk(buffer, length - firstLength, arrivalNs + Link.Random.Next(Link.Settings.MaxLossDelayNs + 1), isCorrupt));
+        Enqueue(new Chunk(buffer, length - firstLength, NextArrivalNs(Link.Random.Next(Link.Settings.MaxLossDelayNs + 1)), isCorrupt));
     }
 
     private static void Release(in Chunk chunk)

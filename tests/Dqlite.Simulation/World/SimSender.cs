@@ -24,6 +24,7 @@ internal sealed class SimSender
     private long _pause;
     private bool _isPausing;
     private bool _isWakingUp;
+    private bool _isWatchingFull;
     private bool _isWoken;
     private bool _isStopping;
 
@@ -37,7 +38,7 @@ internal sealed class SimSender
         _context = context;
         _queues = new ChannelQueues(context.Options, context.Counters);
         _delay = context.Options.MinReconnectDelay;
-        _onWakeUp = OnWakeUp;
+        _onWakeUp = () => host.Run(OnWakeUp);
         Peer = peer;
         Address = address;
     }
@@ -210,7 +211,7 @@ internal sealed class SimSender
         {
             if (pipe.IsFull)
             {
-                _network.WatchFull(_end);
+                WatchFull(_end);
                 return;
             }
 
@@ -219,5 +220,34 @@ internal sealed class SimSender
             _context.Counters.AddSent(batch.LengthBytes);
             pipe.Send(batch);
         }
+    }
+
+    /// <summary>There is more to send than the connection takes: it is given up when not a byte arrives for too long.</summary>
+    private void WatchFull(PeerEnd end)
+    {
+        if (_isWatchingFull)
+        {
+            return;
+        }
+
+        _isWatchingFull = true;
+        var arrivedBytes = end.Out.ArrivedBytes;
+        _network.Scheduler.After(_network.StallTimeoutNs, () =>
+        {
+            _isWatchingFull = false;
+            if (_end is not { IsOpen: true } current || !current.Out.IsFull)
+            {
+                return;
+            }
+
+            if (current == end && end.Out.ArrivedBytes == arrivedBytes)
+            {
+                end.GiveUpLater();
+            }
+            else
+            {
+                WatchFull(current);
+            }
+        });
     }
 }
