@@ -67,7 +67,7 @@ internal sealed class AcceptedConnection
             SocketCalls.Configure(socket, context.Options.StallTimeout);
             socket.SendTimeout = (int)context.Options.StallTimeout.TotalMilliseconds;
             reader.SetDeadline(context.Options.HandshakeTimeout);
-            Remote = Handshake.Answer(socket, reader, () => context.Identity, Validate);
+            Remote = Handshake.Answer(socket, reader, () => context.Identity, context.ValidateCaller);
             if (Remote is { } remote)
             {
                 Serve(remote);
@@ -95,18 +95,6 @@ internal sealed class AcceptedConnection
         }
     }
 
-    private HandshakeVerdict Validate(Hello remote)
-    {
-        if (context.IsStopped)
-        {
-            return HandshakeVerdict.Refuse("This node is stopping.");
-        }
-
-        return remote.NodeId == context.Identity.NodeId && remote.Purpose == PeerPurpose.Raft
-            ? HandshakeVerdict.Refuse($"Node {remote.NodeId} is this node itself: two nodes have the same id, or a node has its own address for a peer.")
-            : context.Events.Validate(remote);
-    }
-
     private void Serve(Hello remote)
     {
         if (remote.Purpose == PeerPurpose.Rpc)
@@ -121,11 +109,7 @@ internal sealed class AcceptedConnection
         context.Events.OnAccepted(remote);
         while (ReadMessage() is { } message)
         {
-            if (message is RaftPeerMessage { Message: var raft } && (raft.From != remote.NodeId || raft.To != context.Identity.NodeId))
-            {
-                throw new PeerProtocolException($"Node {remote.NodeId} sent a message from {raft.From} to {raft.To}.");
-            }
-
+            context.CheckOrigin(remote.NodeId, message);
             if (context.IsStopped)
             {
                 return;

@@ -1,11 +1,10 @@
-using System.Net.Sockets;
 using System.Runtime.InteropServices;
 
 namespace Dqlite.Net.Transport;
 
 /// <summary>
-/// Frames that go out in one system call. Small pieces are copied into a scratch buffer, large ones are referred to. Used by one thread at
-/// a time: whoever has the right to send to the peer.
+/// Frames that go out in one system call. Small pieces are copied into a scratch buffer, large ones are referred to. Knows no socket
+/// (<see cref="SocketCalls"/> sends it). Used by one thread at a time: whoever has the right to send to the peer.
 /// </summary>
 internal sealed class FrameBatch
 {
@@ -21,10 +20,13 @@ internal sealed class FrameBatch
     private readonly List<ArraySegment<byte>> segments = [];
     private int scratchUsed;
     private int runStart;
-    private long unsentBytes;
+    private long untakenBytes;
 
     /// <summary>Size of all frames in the batch.</summary>
     public long LengthBytes { get; private set; }
+
+    /// <summary>Whether somebody has taken all of it.</summary>
+    public bool IsTaken => untakenBytes == 0;
 
     /// <summary>Whether another frame may be begun.</summary>
     public bool HasRoom => scratch.Length - scratchUsed > 2 * FrameHeader.SizeBytes && segments.Count < MaxSegments - 2;
@@ -36,7 +38,7 @@ internal sealed class FrameBatch
         scratchUsed = 0;
         runStart = 0;
         LengthBytes = 0;
-        unsentBytes = 0;
+        untakenBytes = 0;
     }
 
     /// <summary>Adds one frame with the next bytes of a message; fewer than asked for when the batch is nearly full.</summary>
@@ -73,66 +75,39 @@ internal sealed class FrameBatch
         new FrameHeader(FrameType.Message, message.Channel, bodyBytes, (int)message.LengthBytes, offset, message.HeaderBytes, ~running)
             .Write(scratch.AsSpan(headerStart));
         LengthBytes += FrameHeader.SizeBytes + bodyBytes;
-        unsentBytes = LengthBytes;
+        untakenBytes = LengthBytes;
     }
 
-    /// <summary>Sends the batch, or what is left of it: all of it on a blocking socket, what the system takes now on another.</summary>
-    /// <returns>Whether all of it is sent.</returns>
-    /// <exception cref="SocketException">The connection is broken.</exception>
-    public bool TrySend(Socket socket)
+    /// <summary>What nobody has taken yet, when that is one piece in a row; else <see cref="GetPieces"/> has it.</summary>
+    /// <param name="bytes">The bytes, until the batch changes.</param>
+    public bool TryGetSpan(out ReadOnlySpan<byte> bytes)
     {
-        if (segments.Count > 0)
-        {
-            EndRun();
-        }
-
-        while (unsentBytes > 0)
-        {
-            var count = segments.Count > 0
-                ? socket.Send(segments, SocketFlags.None, out var error)
-                : socket.Send(scratch.AsSpan(scratchUsed - (int)unsentBytes, (int)unsentBytes), SocketFlags.None, out error);
-            if (error == SocketError.WouldBlock && !socket.Blocking)
-            {
-                return false;
-            }
-
-            if (error != SocketError.Success)
-            {
-                throw new SocketException((int)error);
-            }
-
-            Drop(count);
-        }
-
-        return true;
+        bytes = segments.Count == 0 ? scratch.AsSpan(scratchUsed - (int)untakenBytes, (int)untakenBytes) : default;
+        return segments.Count == 0;
     }
 
-    /// <summary>Sends one message, in as many batches as it takes, on a blocking socket.</summary>
-    /// <exception cref="SocketException">The connection is broken, or stalled for too long.</exception>
-    public void SendWhole(Socket socket, OutgoingMessage message, int fragmentBytes, TransportCounters counters)
+    /// <summary>What nobody has taken yet, in order, when <see cref="TryGetSpan"/> says no.</summary>
+    public IList<ArraySegment<byte>> GetPieces()
     {
-        while (!message.IsDone)
-        {
-            Clear();
-            Add(message, fragmentBytes);
-            TrySend(socket);
-            counters.AddSent(LengthBytes);
-        }
+        EndRun();
+        return segments;
     }
 
-    private void Drop(int sentBytes)
+    /// <summary>Takes bytes of the frames.</summary>
+    /// <param name="count">How many.</param>
+    public void Advance(int count)
     {
-        unsentBytes -= sentBytes;
+        untakenBytes -= count;
         var whole = 0;
-        while (whole < segments.Count && sentBytes >= segments[whole].Count)
+        while (whole < segments.Count && count >= segments[whole].Count)
         {
-            sentBytes -= segments[whole++].Count;
+            count -= segments[whole++].Count;
         }
 
         segments.RemoveRange(0, whole);
         if (segments.Count > 0)
         {
-            segments[0] = segments[0][sentBytes..];
+            segments[0] = segments[0][count..];
         }
     }
 

@@ -1,24 +1,15 @@
 using System.Buffers;
 using System.Diagnostics;
-using System.IO.Pipelines;
 using System.Net.Sockets;
 
 namespace Dqlite.Net.Transport;
 
-/// <summary>
-/// Reads frames from a socket, on the thread that asks for them: that thread fills the pipe and empties it, so the pipe schedules nothing
-/// and never pauses. Header and body of a frame are verified before they are seen.
-/// </summary>
+/// <summary>Reads frames from a socket, on the thread that asks for them.</summary>
 internal sealed class FrameReader : IDisposable
 {
-    private const int ReceiveBytes = 64 << 10;
-
     private readonly Socket socket;
     private readonly TransportCounters counters;
-    private readonly Pipe pipe = new(new PipeOptions(readerScheduler: PipeScheduler.Inline, writerScheduler: PipeScheduler.Inline,
-        pauseWriterThreshold: 0, resumeWriterThreshold: 0, minimumSegmentSize: ReceiveBytes, useSynchronizationContext: false));
-
-    private SequencePosition? consumed;
+    private readonly FrameParser parser = new();
     private long? deadline;
 
     /// <summary>Creates a reader.</summary>
@@ -47,13 +38,14 @@ internal sealed class FrameReader : IDisposable
     /// <exception cref="SocketException">The connection is broken.</exception>
     public bool TryReadExactly(Span<byte> destination)
     {
-        if (!TryBuffer(destination.Length, out var buffer))
+        while (!parser.TryReadExactly(destination))
         {
-            return false;
+            if (!TryReceive())
+            {
+                return false;
+            }
         }
 
-        buffer.Slice(0, destination.Length).CopyTo(destination);
-        consumed = buffer.GetPosition(destination.Length);
         return true;
     }
 
@@ -67,69 +59,22 @@ internal sealed class FrameReader : IDisposable
     /// <exception cref="SocketException">The connection is broken.</exception>
     public bool TryRead(int maxMessageBytes, out FrameHeader header, out ReadOnlySequence<byte> body)
     {
-        header = default;
-        body = default;
-        if (!TryBuffer(FrameHeader.SizeBytes, out var buffer))
+        while (!parser.TryRead(maxMessageBytes, out header, out body))
         {
-            return false;
-        }
-
-        Span<byte> headerBytes = stackalloc byte[FrameHeader.SizeBytes];
-        buffer.Slice(0, FrameHeader.SizeBytes).CopyTo(headerBytes);
-        header = FrameHeader.Read(headerBytes, maxMessageBytes);
-        if (buffer.Length < FrameHeader.SizeBytes + header.BodyBytes)
-        {
-            pipe.Reader.AdvanceTo(buffer.Start, buffer.End);
-            if (!TryBuffer(FrameHeader.SizeBytes + header.BodyBytes, out buffer))
+            if (!TryReceive())
             {
                 return false;
             }
         }
 
-        body = buffer.Slice(FrameHeader.SizeBytes, header.BodyBytes);
-        consumed = body.End;
-        header.Verify(body);
         return true;
     }
 
     /// <summary>Returns the buffers. Not while another thread reads.</summary>
-    public void Dispose()
-    {
-        pipe.Writer.Complete();
-        pipe.Reader.Complete();
-    }
+    public void Dispose() => parser.Dispose();
 
-    /// <summary>Gets at least so many bytes into the pipe.</summary>
-    private bool TryBuffer(int count, out ReadOnlySequence<byte> buffer)
-    {
-        if (consumed is { } position)
-        {
-            pipe.Reader.AdvanceTo(position);
-            consumed = null;
-        }
-
-        buffer = default;
-        while (true)
-        {
-            if (pipe.Reader.TryRead(out var result))
-            {
-                buffer = result.Buffer;
-                if (buffer.Length >= count)
-                {
-                    return true;
-                }
-
-                pipe.Reader.AdvanceTo(buffer.Start, buffer.End);
-            }
-
-            if (!Receive())
-            {
-                return buffer.IsEmpty ? false : throw new PeerProtocolException("The connection was closed inside a frame.");
-            }
-        }
-    }
-
-    private bool Receive()
+    /// <summary>False when the connection was closed, in a place where that is allowed.</summary>
+    private bool TryReceive()
     {
         if (deadline is { } limit)
         {
@@ -137,7 +82,7 @@ internal sealed class FrameReader : IDisposable
             socket.ReceiveTimeout = leftMs > 0 ? (int)leftMs : throw Silent();
         }
 
-        var memory = pipe.Writer.GetMemory(ReceiveBytes);
+        var memory = parser.GetMemory(FrameParser.ReceiveBytes);
         int count;
         try
         {
@@ -148,11 +93,9 @@ internal sealed class FrameReader : IDisposable
             throw Silent();
         }
 
-        pipe.Writer.Advance(count);
-        var flush = pipe.Writer.FlushAsync();
-        Debug.Assert(flush.IsCompletedSuccessfully, "A pipe without a threshold never pauses.");
+        parser.Advance(count);
         counters.AddReceived(count);
-        return count > 0;
+        return count > 0 || (parser.IsEmpty ? false : throw new PeerProtocolException("The connection was closed inside a frame."));
     }
 
     private static TimeoutException Silent() => new("It was silent for too long.");

@@ -248,7 +248,8 @@ internal sealed class PeerSender
             SocketCalls.Configure(candidate, options.StallTimeout);
             using var reader = new FrameReader(candidate, context.Counters);
             reader.SetDeadline(options.HandshakeTimeout);
-            Handshake.Dial(candidate, reader, context.Identity with { Purpose = PeerPurpose.Raft }, Validate);
+            Handshake.Dial(candidate, reader, context.Identity with { Purpose = PeerPurpose.Raft },
+                remote => context.ValidateDialled(remote, Peer, addressText));
             reader.SetDeadline(null);
             candidate.Blocking = false;
             lock (gate)
@@ -272,10 +273,6 @@ internal sealed class PeerSender
             }
         }
     }
-
-    private HandshakeVerdict Validate(Hello remote) => remote.NodeId == Peer
-        ? context.Events.Validate(remote)
-        : HandshakeVerdict.Refuse($"Node {Peer} is expected at {addressText}, but node {remote.NodeId} answers there.");
 
     private bool IsNewFailure(string reason)
     {

@@ -48,6 +48,45 @@ internal static class SocketCalls
         }
     }
 
+    /// <summary>Sends a batch, or what is left of it: all of it on a blocking socket, what the system takes now on another.</summary>
+    /// <returns>Whether all of it is sent.</returns>
+    /// <exception cref="SocketException">The connection is broken.</exception>
+    public static bool TrySend(this FrameBatch batch, Socket socket)
+    {
+        while (!batch.IsTaken)
+        {
+            var count = batch.TryGetSpan(out var bytes)
+                ? socket.Send(bytes, SocketFlags.None, out var error)
+                : socket.Send(batch.GetPieces(), SocketFlags.None, out error);
+            if (error == SocketError.WouldBlock && !socket.Blocking)
+            {
+                return false;
+            }
+
+            if (error != SocketError.Success)
+            {
+                throw new SocketException((int)error);
+            }
+
+            batch.Advance(count);
+        }
+
+        return true;
+    }
+
+    /// <summary>Sends one message, in as many batches as it takes, on a blocking socket.</summary>
+    /// <exception cref="SocketException">The connection is broken, or stalled for too long.</exception>
+    public static void SendWhole(this FrameBatch batch, Socket socket, OutgoingMessage message, int fragmentBytes, TransportCounters counters)
+    {
+        while (!message.IsDone)
+        {
+            batch.Clear();
+            batch.Add(message, fragmentBytes);
+            batch.TrySend(socket);
+            counters.AddSent(batch.LengthBytes);
+        }
+    }
+
     /// <summary>Closes as a dying process would when data is lost: with a reset. Wakes every thread that is blocked on the socket.</summary>
     public static void Reset(Socket socket)
     {
