@@ -20,9 +20,12 @@ internal static class AddCommand
         var autoProcess = arguments.Flag("autoProcess", otherwise: true);
         var autoPersist = PersistModeOrNull(arguments) ?? PersistMode.Everything;
         arguments.End();
-        if (ids.FirstOrDefault(cluster.Contains) is { Value: > 0 } known)
+        foreach (var id in ids)
         {
-            throw new DriveException($"Node {known} exists already.");
+            if (cluster.Contains(id) || ids.Count(other => other == id) > 1)
+            {
+                throw new DriveException($"Node {id} {(cluster.Contains(id) ? "exists already" : "stands twice")}.");
+            }
         }
 
         try
