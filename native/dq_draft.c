@@ -274,7 +274,7 @@ int dq_db_commit(dq_db *db, uint64_t lsn) {
   while (last && last->lsn < lsn) last = last->next;
   if (db->poisoned) rc = DQ_POISONED;
   else if (db->closed) rc = DQ_NOT_LEADER;
-  else if (lsn > db->c && (!last || last->lsn != lsn || last == db->unpolled)) rc = SQLITE_MISUSE;
+  else if (lsn > db->c && (!last || last->lsn != lsn || (db->unpolled && db->unpolled->lsn <= lsn))) rc = SQLITE_MISUSE;
   if (rc == SQLITE_OK && lsn > db->c) {
     db->c = lsn;
     db->page_count_c = last->page_count;
