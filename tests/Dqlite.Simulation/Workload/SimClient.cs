@@ -119,12 +119,12 @@ internal sealed partial class SimClient
 
         try
         {
-            var connection = _connections.Get(node, database);
-            connection.BeginRead();
+            var connection = On(node, () => _connections.Get(node, database));
+            On(node, connection.BeginRead);
             var results = new List<OpResult>();
             foreach (var step in plan.Steps)
             {
-                results.Add(connection.Execute(step));
+                results.Add(On(node, () => connection.Execute(step)));
                 if (_random.Chance(0.15))
                 {
                     // A reader that takes its time: its snapshot must stay what it was.
@@ -137,7 +137,7 @@ internal sealed partial class SimClient
                 }
             }
 
-            connection.Rollback();
+            On(node, connection.Rollback);
             _seenIndex = Math.Max(_seenIndex, database.AppliedIndex);
             Complete(history, id, plan.Operation, results);
         }
@@ -146,6 +146,19 @@ internal sealed partial class SimClient
             OnRefused(node, database, exception);
             history.Fail(id);
         }
+    }
+
+    /// <summary>Runs something on a node: native code sees its clock.</summary>
+    private static void On(SimNode node, Action action)
+    {
+        using var entered = node.Enter();
+        action();
+    }
+
+    private static T On<T>(SimNode node, Func<T> action)
+    {
+        using var entered = node.Enter();
+        return action();
     }
 
     private static void Observe(Task task) => _ = task.Exception;
@@ -160,7 +173,7 @@ internal sealed partial class SimClient
             _cluster.Invariants.Fail($"node {node.Number}, database {database.Name}: {exception.Message}");
         }
 
-        _connections.Drop(node, database);
+        On(node, () => _connections.Drop(node, database));
     }
 
     private void Complete(History history, int id, Operation operation, List<OpResult> results)
