@@ -117,6 +117,13 @@ internal sealed partial class SimClient
             return;
         }
 
+        if (database.AppliedIndex == database.Id && level != ReadConsistency.Linearizable)
+        {
+            // A node that lags behind may have an empty database still.
+            history.Fail(id);
+            return;
+        }
+
         try
         {
             var connection = On(node, () => _connections.Get(node, database));
@@ -168,7 +175,7 @@ internal sealed partial class SimClient
     private void OnRefused(SimNode node, ReplicatedDatabase database, SimDatabaseException exception)
     {
         _cluster.Log.Add('e', node.Number, exception.Code);
-        if (Errors.IsUnexpected(exception.Code))
+        if (Errors.IsUnexpected(exception.Code) && !node.IsDamaged && !node.HasDiskErrors)
         {
             _cluster.Invariants.Fail($"node {node.Number}, database {database.Name}: {exception.Message}");
         }
