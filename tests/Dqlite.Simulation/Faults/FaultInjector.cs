@@ -117,7 +117,7 @@ internal sealed partial class FaultInjector(SimCluster cluster, Admin admin)
 
         cluster.Log.Say($"node {node.Number} stops in the middle of a step");
         node.Machine.Pause();
-        cluster.RunNested(cluster.Scheduler.NowNs + durationNs);
+        cluster.RunNestedUntil(() => !node.Machine.IsPaused, cluster.Scheduler.NowNs + durationNs);
         node.Machine.Resume();
     }
 
