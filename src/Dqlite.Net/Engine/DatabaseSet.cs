@@ -54,6 +54,7 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
     public void Load()
     {
         node.Files.CreateDirectory(directory);
+        node.Files.SyncDirectory(node.Options.DataDirectory);
         var names = node.Files.ListFiles(directory);
         foreach (var name in names.Where(name => name.EndsWith(DroppedSuffix, StringComparison.Ordinal)))
         {

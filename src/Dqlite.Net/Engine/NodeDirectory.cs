@@ -47,7 +47,7 @@ internal sealed class NodeDirectory : IDisposable
     /// <exception cref="DirectoryInUseException">Another node has it.</exception>
     public void Open(Func<string> newIncarnation)
     {
-        _files.CreateDirectory(_options.DataDirectory);
+        _files.CreateDurableDirectory(_options.DataDirectory);
         _lock = NodeLock.Acquire(_files, _options.DataDirectory);
         var metadataPath = Path.Combine(_options.DataDirectory, MetadataFile.FileName);
         if (MetadataFile.Exists(_files, metadataPath))
@@ -59,6 +59,12 @@ internal sealed class NodeDirectory : IDisposable
             RefuseStrayData();
             _metadata = MetadataFile.Create(_files, metadataPath, new NodeIdentity(NodeId.None, NodeIdentity.NoCluster, newIncarnation()));
             _files.SyncDirectory(_options.DataDirectory);
+        }
+
+        if (!IsMember)
+        {
+            // An earlier start may have been killed between the creation and this: a member's directory must not vanish with the power.
+            _files.SyncDirectory(Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(_options.DataDirectory)))!);
         }
 
         InstallFiles.Recover(_files, _options.DataDirectory, DatabaseDirectory, () => StoredAddress, ReplaceLog);

@@ -171,6 +171,11 @@ internal sealed class ListAppendSerializabilityTests
         Reject("internal", new Script().Transaction(0, 0, 10, Saw(1, 1), Append(1, 1)).Transaction(1, 20, 30, Saw(1, 1)));
     }
 
+    [Test]
+    public void A_transaction_may_read_its_own_appends_in_between() => Accept(new Script()
+        .Transaction(0, 0, 10, Append(1, 1), Saw(1, 1), Append(1, 2))
+        .Transaction(1, 20, 30, Append(1, 3)));
+
     [TestCase(Outcome.Info)]
     [TestCase(Outcome.Open)]
     public void An_uncertain_transaction_may_take_effect_late_or_never(Outcome outcome)

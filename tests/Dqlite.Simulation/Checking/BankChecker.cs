@@ -22,7 +22,7 @@ internal sealed class BankChecker
     private readonly long _total;
     private readonly long[] _acknowledged;
     private readonly bool[] _mayBeOverdrawn;
-    private readonly bool[] _tookEffect;
+    private readonly Belief[] _beliefs;
     private readonly List<int> _invoked = [];
     private readonly List<int> _uncertain = [];
     private readonly int[] _underWay;
@@ -37,7 +37,7 @@ internal sealed class BankChecker
         _total = model.Sum();
         _acknowledged = (options.Initial ?? model).ToArray();
         _mayBeOverdrawn = new bool[_accounts];
-        _tookEffect = new bool[_entries.Length];
+        _beliefs = new Belief[_entries.Length];
         _underWay = new int[history.Processes];
         Array.Fill(_underWay, -1);
         _reads = new ReadBegin?[history.Processes];
@@ -80,7 +80,7 @@ internal sealed class BankChecker
 
         if (_options.Final is { } final)
         {
-            var fault = CheckTotals("the final state", final) ?? Explain("the final state", final, new ReadBegin(_acknowledged, [], _invoked.Count));
+            var fault = CheckTotals(null, final) ?? Explain(null, final, new ReadBegin(_acknowledged, [], _invoked.Count));
             if (fault is { Verdict: Verdict.Invalid })
             {
                 return fault;
@@ -142,14 +142,13 @@ internal sealed class BankChecker
 
     private CheckResult? CheckRead(HistoryEntry entry)
     {
-        var name = HistoryText.Describe(entry);
-        var fault = CheckTotals(name, entry.Balances);
+        var fault = CheckTotals(entry, entry.Balances);
         if (fault is not null || _options.Initial is null || entry.IsWeakRead)
         {
             return fault;
         }
 
-        var result = Explain(name, entry.Balances, _reads[entry.Process]!);
+        var result = Explain(entry, entry.Balances, _reads[entry.Process]!);
         if (result is { Verdict: Verdict.Unknown })
         {
             _unknown ??= result;
@@ -159,19 +158,19 @@ internal sealed class BankChecker
         return result;
     }
 
-    private CheckResult? CheckTotals(string name, long[] balances)
+    private CheckResult? CheckTotals(HistoryEntry? read, long[] balances)
     {
         if (balances.Length != _accounts || balances.Sum() != _total)
         {
             var text = $"{balances.Length} accounts with {balances.Sum()} in total were read, where {_accounts} with {_total} are";
-            return CheckResult.Invalid(Name, "wrong-total", text, name);
+            return CheckResult.Invalid(Name, "wrong-total", text, Describe(read));
         }
 
         for (var account = 0; account < _accounts; account++)
         {
             if (balances[account] < 0 && !_mayBeOverdrawn[account])
             {
-                return CheckResult.Invalid(Name, "negative-balance", $"account {account} is at {balances[account]}, and no transfer may overdraw it", name);
+                return CheckResult.Invalid(Name, "negative-balance", $"account {account} is at {balances[account]}, and no transfer may overdraw it", Describe(read));
             }
         }
 
@@ -179,7 +178,7 @@ internal sealed class BankChecker
     }
 
     /// <summary>Whether some transfers whose effect is open make up the difference to what was acknowledged when the read began.</summary>
-    private CheckResult? Explain(string name, long[] balances, ReadBegin begin)
+    private CheckResult? Explain(HistoryEntry? read, long[] balances, ReadBegin begin)
     {
         if (_options.Initial is null)
         {
@@ -202,20 +201,20 @@ internal sealed class BankChecker
             difference[account] = balances[account] - begin.Acknowledged[account];
         }
 
-        var search = new TransferSubset(_entries, open, _tookEffect, _options.MaxSteps);
+        var search = new TransferSubset(_entries, open, _beliefs, _options.MaxSteps);
         return search.Find(difference) switch
         {
             Verdict.Valid => null,
-            Verdict.Unknown => CheckResult.Unknown(Name, "bound", $"gave up explaining a state by {open.Count} transfers whose effect is open", name),
-            Verdict.Invalid => Unexplained(name, begin, open),
+            Verdict.Unknown => CheckResult.Unknown(Name, "bound", $"gave up explaining a state by {open.Count} transfers whose effect is open", Describe(read)),
+            Verdict.Invalid => Unexplained(read, begin, open),
         };
     }
 
-    private CheckResult Unexplained(string name, ReadBegin begin, List<int> open)
+    private CheckResult Unexplained(HistoryEntry? read, ReadBegin begin, List<int> open)
     {
         var lines = new List<string>
         {
-            name,
+            Describe(read),
             $"acknowledged before it: {HistoryText.List(begin.Acknowledged)}",
             $"under way or of unknown outcome, {open.Count}:",
         };
@@ -226,6 +225,8 @@ internal sealed class BankChecker
 
         return CheckResult.Invalid(Name, "unexplained-balances", "the balances are not what the acknowledged transfers and any of the open ones make", lines);
     }
+
+    private static string Describe(HistoryEntry? read) => read is null ? "the final state" : HistoryText.Describe(read);
 
     /// <summary>What was so when a read began: the acknowledged balances, the transfers under way, and how many had been invoked.</summary>
     private sealed record ReadBegin(long[] Acknowledged, int[] UnderWay, int Invoked);

@@ -10,11 +10,14 @@ internal static class CheckHistoryCommand
     private const int UnknownExit = 3;
 
     /// <summary>Prints what each checker found, then <c>valid</c>, <c>invalid</c> or <c>unknown</c>. Exit code 0, 1 or 3; 2 when the file cannot be read.</summary>
-    public static int Run(IReadOnlyList<string> arguments)
+    public static int Run(IReadOnlyList<string> arguments) => Run(arguments, Console.Out, Console.Error);
+
+    /// <summary>The same, with other places to print to.</summary>
+    public static int Run(IReadOnlyList<string> arguments, TextWriter output, TextWriter errors)
     {
         if (arguments.Count is not (1 or 3) || (arguments.Count == 3 && arguments[1] != "--balances"))
         {
-            Console.Error.WriteLine("Usage: check-history FILE [--balances N,N,...]");
+            errors.WriteLine("Usage: check-history FILE [--balances N,N,...]");
             return MisuseExit;
         }
 
@@ -22,11 +25,11 @@ internal static class CheckHistoryCommand
         {
             using var text = new StreamReader(arguments[0]);
             var balances = arguments.Count == 3 ? ParseBalances(arguments[2]) : null;
-            return Judge(HistoryReader.Read(text), balances, Console.Out);
+            return Judge(HistoryReader.Read(text), balances, output);
         }
         catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or FormatException or OverflowException)
         {
-            Console.Error.WriteLine(failure.Message);
+            errors.WriteLine(failure.Message);
             return MisuseExit;
         }
     }

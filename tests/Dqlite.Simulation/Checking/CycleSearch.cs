@@ -40,7 +40,8 @@ internal sealed class CycleSearch
         }
 
         var search = new CycleSearch(graph);
-        return search.Find(0) ?? search.Find(Dependency.Session) ?? search.Find(Dependency.Session | Dependency.RealTime);
+        return search.Find(0) ?? search.Find(Dependency.Session) ?? search.Find(Dependency.Session | Dependency.RealTime) ??
+            throw new InvalidOperationException("A component of several nodes has no cycle.");
     }
 
     /// <summary>The name of a cycle: Adya's, with what else it needs.</summary>
@@ -65,10 +66,11 @@ internal sealed class CycleSearch
     {
         var components = StrongComponents.Find(_graph, kinds);
         List<CycleEdge>? shortest = null;
-        for (var i = 0; i < Math.Min(MaxStarts, components.SmallestCyclic.Length); i++)
+        var starts = 0;
+        foreach (var node in components.SmallestCyclic)
         {
-            var start = components.SmallestCyclic[i];
-            if (start < _graph.Transactions && Path(start, start, kinds, components) is { } cycle && !(cycle.Count >= shortest?.Count))
+            if (node < _graph.Transactions && starts++ < MaxStarts && Path(node, node, kinds, components) is { } cycle &&
+                !(cycle.Count >= shortest?.Count))
             {
                 shortest = cycle;
             }

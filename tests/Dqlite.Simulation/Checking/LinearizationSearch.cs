@@ -45,7 +45,7 @@ internal sealed class LinearizationSearch
     public long Visited { get; private set; }
 
     /// <summary>The search ended at its bound: nothing is known.</summary>
-    public bool GaveUp => Visited > _maxConfigurations;
+    public bool GaveUp => Visited > _maxConfigurations || _seen.Count > _maxConfigurations;
 
     /// <summary>Why there is no linear order; null when there is one, or when the search gave up.</summary>
     public RegisterFault? Fault { get; private set; }

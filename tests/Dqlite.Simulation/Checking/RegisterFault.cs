@@ -16,11 +16,12 @@ internal sealed record RegisterFault(string Anomaly, int Culprit, string Reason,
     public CheckResult ToResult(string checker, KeyHistory key)
     {
         var lines = new List<string> { Describe(key, Culprit) + "   <- cannot be placed" };
-        foreach (var witness in Witnesses)
+        for (var i = 0; i < Witnesses.Length; i++)
         {
-            if (witness != KeyHistory.None && witness != Culprit)
+            var isNew = Array.IndexOf(Witnesses, Witnesses[i]) == i && Witnesses[i] != Culprit;
+            if (isNew && Witnesses[i] != KeyHistory.None)
             {
-                lines.Add(Describe(key, witness));
+                lines.Add(Describe(key, Witnesses[i]));
             }
         }
 
@@ -29,10 +30,10 @@ internal sealed record RegisterFault(string Anomaly, int Culprit, string Reason,
         return CheckResult.Invalid(checker, Anomaly, summary, lines);
     }
 
-    /// <summary>Operations whose time overlaps the culprit's, writes first since they explain more.</summary>
+    /// <summary>Operations whose time overlaps that of the culprit and the witnesses, writes first since they explain more.</summary>
     private void AddConcurrent(KeyHistory key, List<string> lines)
     {
-        var start = Array.TrueForAll(Witnesses, witness => witness == KeyHistory.None) ? key.Start[Culprit] : EarliestStart(key);
+        var start = EarliestStart(key);
         var listed = 0;
         for (var pass = 0; pass < 2; pass++)
         {

@@ -9,6 +9,9 @@ internal sealed record RegisterOptions(long? Initial = null, long MaxConfigurati
 /// <summary>
 /// Linearizability of registers under read, write and cas, each key on its own, which is enough (Herlihy and Wing, "Linearizability", 1990,
 /// theorem 1). Unique values make it fast: <see cref="ZoneCheck"/>; else <see cref="LinearizationSearch"/>.
+///
+/// A read of level Session or Local may be old, but what it saw was committed by the time when it completed. Sessions are not followed here: where
+/// their order matters, use list transactions.
 /// </summary>
 internal static class RegisterLinearizability
 {

@@ -1,13 +1,30 @@
 namespace Dqlite.Simulation.Checking;
 
+/// <summary>What the last answer made of a transfer.</summary>
+internal enum Belief : byte
+{
+    /// <summary>It took part in none yet.</summary>
+    None,
+
+    /// <summary>It took effect.</summary>
+    Taken,
+
+    /// <summary>It did not.</summary>
+    Left,
+}
+
 /// <summary>
 /// Finds transfers that together change balances by a given difference. A depth-first search, account by account so that wrong choices show early;
-/// a branch ends when what is left cannot bring an account where it has to be. What took effect in the last answer is tried first.
+/// a branch ends when what is left cannot bring an account where it has to be. Little changes from one read to the next, so answers that differ
+/// from the last one in few transfers are tried first (limited discrepancy search).
 /// </summary>
-internal sealed class TransferSubset(HistoryEntry[] entries, List<int> open, bool[] tookEffect, int maxSteps)
+internal sealed class TransferSubset(HistoryEntry[] entries, List<int> open, Belief[] beliefs, int maxSteps)
 {
     private readonly int[] _order = open.ToArray();
     private readonly byte[] _tries = new byte[open.Count];
+    private int _changes;
+    private int _steps;
+    private bool _isCut;
     private long[] _missing = [];
     private long[] _canGain = [];
     private long[] _canLose = [];
@@ -33,16 +50,24 @@ internal sealed class TransferSubset(HistoryEntry[] entries, List<int> open, boo
         }
 
         SortByAccount(difference.Length);
-        return Search();
+        for (var maxChanges = 0; ; maxChanges = (2 * maxChanges) + 1)
+        {
+            _isCut = false;
+            var found = Search(maxChanges);
+            if (found != Verdict.Invalid || !_isCut)
+            {
+                return found;
+            }
+        }
     }
 
     /// <summary>Each transfer is tried in two ways; the last tried way is in force for those below the index.</summary>
-    private Verdict Search()
+    private Verdict Search(int maxChanges)
     {
         var index = 0;
-        for (var steps = 0; index >= 0 && index < _order.Length; steps++)
+        while (index >= 0 && index < _order.Length)
         {
-            if (steps >= maxSteps)
+            if (++_steps > maxSteps)
             {
                 return Verdict.Unknown;
             }
@@ -61,7 +86,8 @@ internal sealed class TransferSubset(HistoryEntry[] entries, List<int> open, boo
             _tries[index]++;
             Put(index, 1);
             var operation = entries[_order[index]].Operation;
-            index += IsReachable(operation.From) && IsReachable(operation.To) ? 1 : 0;
+            _isCut |= _changes > maxChanges;
+            index += _changes <= maxChanges && IsReachable(operation.From) && IsReachable(operation.To) ? 1 : 0;
         }
 
         if (index < 0)
@@ -71,14 +97,14 @@ internal sealed class TransferSubset(HistoryEntry[] entries, List<int> open, boo
 
         for (var i = 0; i < _order.Length; i++)
         {
-            tookEffect[_order[i]] = IsTaken(i);
+            beliefs[_order[i]] = IsTaken(i) ? Belief.Taken : Belief.Left;
         }
 
         return Verdict.Valid;
     }
 
-    /// <summary>Whether the current try of a transfer lets it take effect.</summary>
-    private bool IsTaken(int index) => (_tries[index] == 1) == tookEffect[_order[index]];
+    /// <summary>Whether the current try of a transfer lets it take effect: the first one follows the last answer.</summary>
+    private bool IsTaken(int index) => (_tries[index] == 1) == (beliefs[_order[index]] == Belief.Taken);
 
     /// <summary>Puts the current try of a transfer in force (1), or takes it back (-1).</summary>
     private void Put(int index, int sign)
@@ -90,6 +116,7 @@ internal sealed class TransferSubset(HistoryEntry[] entries, List<int> open, boo
         _canGain[operation.To] -= amount;
         _missing[operation.From] += taken;
         _missing[operation.To] -= taken;
+        _changes += _tries[index] == 2 && beliefs[_order[index]] != Belief.None ? sign : 0;
     }
 
     private bool IsReachable(int account) => _missing[account] <= _canGain[account] && -_missing[account] <= _canLose[account];

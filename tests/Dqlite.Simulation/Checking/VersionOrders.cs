@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace Dqlite.Simulation.Checking;
 
 /// <summary>
@@ -12,7 +14,7 @@ internal sealed class VersionOrders
     private readonly int[] _longest;
     private readonly int[] _offsets;
     private readonly int[] _places;
-    private int[] _versions = [];
+    private readonly List<int> _versions = [];
 
     private VersionOrders(TransactionSet set)
     {
@@ -32,7 +34,7 @@ internal sealed class VersionOrders
     public ListFault? Fault { get; private set; }
 
     /// <summary>The appends to a key that were read, in their order.</summary>
-    public ReadOnlySpan<int> Of(int key) => _versions.AsSpan(_offsets[key].._offsets[key + 1]);
+    public ReadOnlySpan<int> Of(int key) => CollectionsMarshal.AsSpan(_versions)[_offsets[key].._offsets[key + 1]];
 
     /// <summary>The place of an append in the order of its key; <see cref="TransactionSet.None"/> when nobody read it.</summary>
     public int Place(int append) => _places[append];
@@ -77,23 +79,19 @@ internal sealed class VersionOrders
 
     private ListFault? AddVersions(List<ListRead> reads)
     {
-        for (var key = 0; key < _longest.Length; key++)
-        {
-            _offsets[key + 1] = _offsets[key] + (_longest[key] == None ? 0 : reads[_longest[key]].List.Length);
-        }
-
         for (var transaction = 0; transaction < TookPart.Length; transaction++)
         {
             TookPart[transaction] = _set.Entries[transaction].Outcome == Outcome.Ok;
         }
 
-        _versions = new int[_offsets[^1]];
         for (var key = 0; key < _longest.Length; key++)
         {
             if (_longest[key] != None && AddVersions(reads[_longest[key]]) is { } fault)
             {
                 return fault;
             }
+
+            _offsets[key + 1] = _versions.Count;
         }
 
         return null;
@@ -102,9 +100,8 @@ internal sealed class VersionOrders
     private ListFault? AddVersions(ListRead longest)
     {
         var key = _set.Key(longest.Key);
-        for (var i = 0; i < longest.List.Length; i++)
+        foreach (var value in longest.List)
         {
-            var value = longest.List[i];
             var append = _set.Find(longest.Key, value);
             if (append == None)
             {
@@ -122,12 +119,36 @@ internal sealed class VersionOrders
                 return new ListFault("duplicate-append", $"key {key} holds {value} twice: it took effect twice", longest.Transaction, writer);
             }
 
-            _places[append] = i;
-            _versions[_offsets[longest.Key] + i] = append;
-            TookPart[writer] = true;
+            AddVersion(append, longest.Key);
         }
 
+        AddRestOfTransaction(longest.Key);
         return null;
+    }
+
+    /// <summary>The last transaction that was read may have appended more after that read, if it was its own; nothing can lie between.</summary>
+    private void AddRestOfTransaction(int key)
+    {
+        if (_versions.Count == _offsets[key])
+        {
+            return;
+        }
+
+        var last = _versions[^1];
+        for (var append = last + 1; append < _set.Appends && _set.TransactionOf(append) == _set.TransactionOf(last); append++)
+        {
+            if (_set.KeyOf(append) == key && _places[append] == None)
+            {
+                AddVersion(append, key);
+            }
+        }
+    }
+
+    private void AddVersion(int append, int key)
+    {
+        _places[append] = _versions.Count - _offsets[key];
+        _versions.Add(append);
+        TookPart[_set.TransactionOf(append)] = true;
     }
 
     /// <summary>Appends of one transaction to one key lie next to each other, in their order, all of them or none.</summary>
@@ -144,8 +165,7 @@ internal sealed class VersionOrders
             var text = $"of one transaction's appends to key {_set.Key(_set.KeyOf(append))}, {_set.ValueOf(before)} and {_set.ValueOf(append)},";
             if (_places[append] == None || _places[before] == None)
             {
-                var isEnd = _places[append] == None && _places[before] == Of(_set.KeyOf(append)).Length - 1;
-                return new ListFault(isEnd ? "G1b" : "partial-transaction", $"{text} only one took effect", _set.TransactionOf(append));
+                return new ListFault("partial-transaction", $"{text} only one took effect", _set.TransactionOf(append));
             }
 
             if (_places[append] < _places[before])

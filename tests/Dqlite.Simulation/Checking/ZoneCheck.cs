@@ -238,6 +238,7 @@ internal sealed class ZoneCheck
         return null;
     }
 
+    /// <summary>Since forward zones do not overlap, only the last one that begins below a backward zone can reach beyond it.</summary>
     private RegisterFault? CompareZones()
     {
         _forward.Sort((a, b) => a.FirstFinish.CompareTo(b.FirstFinish));
@@ -249,9 +250,15 @@ internal sealed class ZoneCheck
             }
         }
 
+        _backward.Sort((a, b) => a.LastStart.CompareTo(b.LastStart));
+        var around = -1;
         foreach (var zone in _backward)
         {
-            var around = LastForwardBefore(zone.LastStart);
+            while (around + 1 < _forward.Count && _forward[around + 1].FirstFinish < zone.LastStart)
+            {
+                around++;
+            }
+
             if (around >= 0 && zone.FirstFinish < _forward[around].LastStart)
             {
                 return Conflict(_forward[around], zone);
@@ -259,27 +266,6 @@ internal sealed class ZoneCheck
         }
 
         return null;
-    }
-
-    /// <summary>The last forward zone that begins below a place; since they do not overlap, no other one can reach beyond it.</summary>
-    private int LastForwardBefore(int place)
-    {
-        var low = 0;
-        var high = _forward.Count;
-        while (low < high)
-        {
-            var middle = (low + high) / 2;
-            if (_forward[middle].FirstFinish < place)
-            {
-                low = middle + 1;
-            }
-            else
-            {
-                high = middle;
-            }
-        }
-
-        return low - 1;
     }
 
     /// <summary>The register would have had to hold the values of two blocks at once. What completes the contradiction is the later invocation.</summary>

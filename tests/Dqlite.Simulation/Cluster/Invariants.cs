@@ -68,12 +68,15 @@ internal sealed partial class Invariants(SimCluster cluster)
         cluster.Log.Say($"node {node.Number} runs as {core.Id}: term {core.CurrentTerm}, log {core.FirstIndex}..{core.LastIndex}, commit {core.CommitIndex}");
     }
 
-    public void OnDown(SimNode node) => ViewOf(node).IsUp = false;
+    /// <summary>A node's disk was replaced: whatever runs on it from now on is another node.</summary>
+    public void OnWiped(SimNode node) => _views.Remove(node);
 
     /// <summary>A node refused to start. Without damage to its disk it has no reason to.</summary>
     public void OnRefused(SimNode node, Exception exception)
     {
-        if (!node.IsDamaged && !node.HasDiskErrors)
+        var mayNotJoin = node.IsBlank && exception is DqliteException;
+        var isFull = node.Disk.CapacityBytes != long.MaxValue;
+        if (!node.IsDamaged && !node.HasDiskErrors && !mayNotJoin && !isFull)
         {
             Fail($"node {node.Number} does not start, and nothing was done to its disk: {exception}");
         }
@@ -169,7 +172,8 @@ internal sealed partial class Invariants(SimCluster cluster)
         }
 
         LastLeaderTerm = Math.Max(LastLeaderTerm, term);
-        if (!core.Configuration.IsVoter(core.Id))
+        // Removed or demoted by an entry that may still be rolled back it may be needed once more (dissertation section 4.2.2).
+        if (core.IsConfigurationCommitted && !core.Configuration.IsVoter(core.Id))
         {
             Fail($"node {core.Id} leads term {term} and is no voter");
         }
@@ -271,8 +275,6 @@ internal sealed partial class Invariants(SimCluster cluster)
         private long _acknowledgedTerm;
         private long _acknowledged;
 
-        public bool IsUp { get; set; }
-
         public bool HasFailed { get; set; }
 
         public RaftRole Role { get; set; }
@@ -291,7 +293,6 @@ internal sealed partial class Invariants(SimCluster cluster)
 
         public void Restart(RaftCore core)
         {
-            IsUp = true;
             HasFailed = false;
             Role = RaftRole.Follower;
             Commit = core.CommitIndex.Value;

@@ -22,7 +22,11 @@ internal sealed class SimCluster
         Tier = tier;
         Log = log;
         Scheduler = scheduler;
-        Network = new SimNetwork(scheduler, random.Stream("network")) { BaseDelayNs = shape.LinkDelayNs };
+        Network = new SimNetwork(scheduler, random.Stream("network"), new NetworkOptions
+        {
+            Link = new LinkSettings { BaseDelayNs = shape.LinkDelayNs, JitterNs = 2 * shape.LinkDelayNs, LossChance = shape.LossChance },
+            SilentPowerCutChance = shape.SilentPowerCutChance,
+        });
         Waits = new Waits(scheduler, random.Stream("waits"));
         Invariants = new Invariants(this);
         Network.Sent = Invariants.OnSent;
@@ -145,8 +149,6 @@ internal sealed class SimCluster
         Invariants.OnStarted(node);
         (node.Node!.Observer as NodeObserver)?.OnStart();
     }
-
-    public void OnDown(SimNode node) => Invariants.OnDown(node);
 
     /// <summary>A node could not start, or may not become a member.</summary>
     public void OnRefused(SimNode node, Exception exception)

@@ -19,7 +19,7 @@ internal sealed class SimNode
 
     private readonly SimCluster _cluster;
     private readonly SeededRandom _random;
-    private readonly IReadOnlyList<string> _members;
+    private IReadOnlyList<string> _members;
     private NodeDirectory? _directory;
     private SimThreads? _threads;
     private NodeTransportEvents? _events;
@@ -37,6 +37,7 @@ internal sealed class SimNode
         Delays = new WorkDelays(_random.Stream("delays"));
         Machine.Crashed += OnCrashed;
         Clock = NewClock();
+        cluster.Network.Add(Machine, Address);
         Options = cluster.OptionsOf(this, members);
     }
 
@@ -64,7 +65,7 @@ internal sealed class SimNode
     /// <summary>Something was done to its disk that it may notice, and stop: it is no longer counted on.</summary>
     public bool IsDamaged { get; set; }
 
-    /// <summary>Whether an error of its disk was injected in this life.</summary>
+    /// <summary>Whether its disk has errors, or is full.</summary>
     public bool HasDiskErrors { get; set; }
 
     /// <summary>Whether it waits to be taken into the cluster.</summary>
@@ -87,7 +88,6 @@ internal sealed class SimNode
         }
 
         Machine.Start();
-        HasDiskErrors = false;
         Refusal = null;
         Clock = NewClock();
         _threads = new SimThreads(_cluster.Scheduler, Clock, Machine, Delays, () => _cluster.AfterStep(this));
@@ -105,6 +105,14 @@ internal sealed class SimNode
                 Run();
             });
         }
+    }
+
+    /// <summary>The disk does what it should again.</summary>
+    public void MendDisk()
+    {
+        Disk.CapacityBytes = long.MaxValue;
+        Disk.ClearFaults();
+        HasDiskErrors = false;
     }
 
     /// <summary>Somebody sets the wall clock.</summary>
@@ -126,11 +134,15 @@ internal sealed class SimNode
         Machine.Kill();
     }
 
+    /// <summary>The operator takes the list of founding members out of its settings: it waits to be taken in.</summary>
+    public void ForgetMembers() => _members = [];
+
     /// <summary>The disk is empty, the process down.</summary>
     public void Wipe()
     {
         Machine.Kill();
         Disk.Wipe();
+        _cluster.Invariants.OnWiped(this);
         IsBlank = true;
     }
 
@@ -140,7 +152,7 @@ internal sealed class SimNode
         _directory.Open(NewIncarnation);
         Incarnation = _directory.Identity.Incarnation;
         _events = new NodeTransportEvents(Incarnation, _members);
-        _transport = _cluster.Network.CreateTransport(Machine, Address, IdentityOf(_directory.Identity), Options);
+        _transport = _cluster.Network.CreateTransport(Machine, IdentityOf(_directory.Identity));
         _transport.Start(_events);
         IsBlank = !_directory.IsMember;
         if (_directory.IsMember)
@@ -195,8 +207,8 @@ internal sealed class SimNode
             });
         }
 
-        _cluster.Scheduler.After(ProbeTimeoutNs, () => BeginRound(life));
-        _cluster.Scheduler.After(ProbePauseNs, () => EndRound(round, life));
+        _cluster.Scheduler.After(ProbeTimeoutNs, () => Guard(() => BeginRound(life)));
+        _cluster.Scheduler.After(ProbePauseNs, () => Guard(() => EndRound(round, life)));
     }
 
     private void OnAnswer(FoundingRound round, string member, NodeMessage answer)
@@ -263,7 +275,6 @@ internal sealed class SimNode
     private void OnCrashed()
     {
         _cluster.Log.Say($"node {Number} is down");
-        _cluster.OnDown(this);
         _cluster.Scheduler.After(0, CleanUpAfterCrash);
     }
 

@@ -17,11 +17,15 @@ internal static class AddCommand
         var state = new HardState(new Term(arguments.NumberOrNull("term") ?? lastTerm.Value), new NodeId(arguments.NumberOrNull("vote") ?? 0));
         var commit = new LogIndex(arguments.NumberOrNull("commit") ?? 0);
         var options = OptionsOf(arguments);
-        var (autoProcess, autoPersist) = (arguments.Flag("autoProcess", otherwise: true), arguments.Flag("autoPersist", otherwise: true));
+        var autoProcess = arguments.Flag("autoProcess", otherwise: true);
+        var autoPersist = PersistModeOrNull(arguments) ?? PersistMode.Everything;
         arguments.End();
-        if (ids.FirstOrDefault(cluster.Contains) is { Value: > 0 } known)
+        foreach (var id in ids)
         {
-            throw new DriveException($"Node {known} exists already.");
+            if (cluster.Contains(id) || ids.Count(other => other == id) > 1)
+            {
+                throw new DriveException($"Node {id} {(cluster.Contains(id) ? "exists already" : "stands twice")}.");
+            }
         }
 
         try
@@ -54,6 +58,15 @@ internal static class AddCommand
             throw new DriveException($"That is no membership: {wrong.Message}");
         }
     }
+
+    /// <summary>The field "autoPersist".</summary>
+    public static PersistMode? PersistModeOrNull(Arguments arguments) => arguments.ChoiceOrNull("autoPersist", "all", "hardState", "none") switch
+    {
+        null => null,
+        "all" => PersistMode.Everything,
+        "hardState" => PersistMode.HardState,
+        _ => PersistMode.Nothing,
+    };
 
     private static DriveDisk DiskOf(ClusterConfiguration configuration, SnapshotState? snapshot, IReadOnlyList<LogEntry> log, HardState state)
     {

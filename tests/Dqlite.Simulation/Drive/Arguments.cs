@@ -36,6 +36,13 @@ internal sealed class Arguments(JsonElement fields, string what)
     public string? TextOrNull(string name) => !TryGet(name, out var value) ? null
         : value.ValueKind == JsonValueKind.String ? value.GetString() : throw Wrong(name, "a text");
 
+    /// <summary>One of some words, or null.</summary>
+    public string? ChoiceOrNull(string name, params string[] words)
+    {
+        var word = TextOrNull(name);
+        return word is null || words.Contains(word) ? word : throw Wrong(name, $"one of {string.Join(", ", words)}");
+    }
+
     /// <summary>A truth value.</summary>
     public bool Flag(string name, bool otherwise = false) => FlagOrNull(name) ?? otherwise;
 

@@ -35,7 +35,7 @@ internal sealed class DriveCluster
     /// <summary>Reads that were decided and not answered for yet.</summary>
     public List<(NodeId Node, ReadState Read)> Reads { get; } = [];
 
-    public void Add(RaftOptions options, DriveDisk disk, LogIndex commit, bool autoProcess, bool autoPersist) =>
+    public void Add(RaftOptions options, DriveDisk disk, LogIndex commit, bool autoProcess, PersistMode autoPersist) =>
         _nodes.Add(options.Id, new DriveNode(this, options, disk, commit, _trace?.Observe()) { AutoProcess = autoProcess, AutoPersist = autoPersist });
 
     public bool Contains(NodeId id) => _nodes.ContainsKey(id);
@@ -113,10 +113,14 @@ internal sealed class DriveCluster
         while (!isQuiet)
         {
             isQuiet = true;
-            foreach (var node in nodes.Where(node => node.Outbox.Count > 0 || (persist && node.Writes.Count > 0)))
+            foreach (var node in nodes)
             {
-                node.Process(persist);
-                isQuiet = false;
+                var mode = persist ? PersistMode.Everything : node.AutoPersist;
+                if (node.HasWork(mode))
+                {
+                    node.Process(mode);
+                    isQuiet = false;
+                }
             }
 
             foreach (var node in nodes)

@@ -1,8 +1,9 @@
+using System.Diagnostics.CodeAnalysis;
 using Dqlite.Raft;
 
 namespace Dqlite.Simulation.Drive;
 
-/// <summary>A write that the core asked for. Writes reach the disk in order; a crash keeps the first of those under way, or none.</summary>
+/// <summary>A write that the core asked for.</summary>
 internal abstract record DiskWrite
 {
     /// <summary>Term and vote.</summary>
@@ -15,9 +16,26 @@ internal abstract record DiskWrite
     public sealed record Compaction(LogIndex UpTo) : DiskWrite;
 }
 
-/// <summary>What of a node survives a crash.</summary>
+/// <summary>Which writes are durable as soon as they are processed.</summary>
+internal enum PersistMode
+{
+    /// <summary>None: the command "persist" finishes them.</summary>
+    Nothing,
+
+    /// <summary>Term and vote, as on a real node, whose log is written by a thread of its own.</summary>
+    HardState,
+
+    /// <summary>All.</summary>
+    Everything,
+}
+
+/// <summary>
+/// What of a node survives a crash, and the writes that are under way to it. They end in order, but term and vote lie in a file of their
+/// own and may overtake the log; a crash keeps the first ones, or none.
+/// </summary>
 internal sealed class DriveDisk
 {
+    private readonly List<DiskWrite> _underWay = [];
     private readonly List<TermStart> _termStarts = [];
     private readonly List<LogEntry> _entries = [];
     private HardState _hardState;
@@ -43,7 +61,42 @@ internal sealed class DriveDisk
     /// <summary>The disk of a node that knows its fellow members and nothing else; of a blank one when there are none.</summary>
     public static DriveDisk Create(ClusterConfiguration configuration) => new(configuration);
 
-    /// <summary>Carries out one write.</summary>
+    /// <summary>The writes under way, the oldest first.</summary>
+    public IReadOnlyList<DiskWrite> UnderWay => _underWay;
+
+    /// <summary>Takes a write.</summary>
+    public void Begin(DiskWrite write) => _underWay.Add(write);
+
+    /// <summary>Whether a write of the mode is under way.</summary>
+    public bool CanFinish(PersistMode mode) => Next(mode) >= 0;
+
+    /// <summary>The oldest write of the mode ends; returns false when there is none.</summary>
+    public bool TryFinish(PersistMode mode, [NotNullWhen(true)] out DiskWrite? write)
+    {
+        var position = Next(mode);
+        write = position < 0 ? null : _underWay[position];
+        if (write is null)
+        {
+            return false;
+        }
+
+        _underWay.RemoveAt(position);
+        Write(write);
+        return true;
+    }
+
+    /// <summary>Loses what is under way, but for the first ones.</summary>
+    public void Crash(int kept)
+    {
+        foreach (var write in _underWay.Take(kept))
+        {
+            Write(write);
+        }
+
+        _underWay.Clear();
+    }
+
+    /// <summary>Carries out one write at once.</summary>
     public void Write(DiskWrite write)
     {
         switch (write)
@@ -94,6 +147,14 @@ internal sealed class DriveDisk
     /// <summary>Whether the log here is the same as the core's, up to this entry.</summary>
     public bool Agrees(RaftCore core, LogIndex upTo) => upTo < FirstIndex
         || (upTo <= LastIndex && _entries[(int)(upTo.Value - FirstIndex.Value)].Term == core.TermAt(upTo));
+
+    private int Next(PersistMode mode) => mode switch
+    {
+        PersistMode.Nothing => -1,
+        PersistMode.HardState => _underWay.FindIndex(write => write is DiskWrite.Vote),
+        PersistMode.Everything => _underWay.Count > 0 ? 0 : -1,
+        _ => throw new ArgumentOutOfRangeException(nameof(mode), mode, null),
+    };
 
     private void WriteLog(DiskWrite.Log log)
     {

@@ -10,7 +10,6 @@ internal sealed class DriveNode
     private readonly ICoreObserver? _observer;
     private readonly RaftOutputs _outputs = new();
     private readonly List<LogEntry> _log = [];
-    private readonly Queue<DiskWrite> _writes = new();
     private readonly Queue<DriveMessage> _outbox = new();
     private DriveDisk _disk;
     private ClusterConfiguration _appliedConfiguration = ClusterConfiguration.Empty;
@@ -45,12 +44,14 @@ internal sealed class DriveNode
     /// <summary>Whether what a step asks for is done within the step; else the command "process" does it.</summary>
     public bool AutoProcess { get; set; } = true;
 
-    /// <summary>Whether writes are durable as soon as they are processed; else the command "persist" makes them so.</summary>
-    public bool AutoPersist { get; set; } = true;
+    /// <summary>Which writes are durable as soon as they are processed.</summary>
+    public PersistMode AutoPersist { get; set; } = PersistMode.Everything;
 
     public IReadOnlyList<LogEntry> Log => _log;
 
-    public IReadOnlyCollection<DiskWrite> Writes => _writes;
+    public IReadOnlyList<LogEntry> DurableLog => _disk.Entries;
+
+    public IReadOnlyList<DiskWrite> Writes => _disk.UnderWay;
 
     public IReadOnlyCollection<DriveMessage> Outbox => _outbox;
 
@@ -76,8 +77,11 @@ internal sealed class DriveNode
     /// <summary>Gives the core one input and does what it asks for, unless that is left to commands.</summary>
     public void Input(CoreInput input, Action<RaftCore, long, RaftOutputs> call) => Input(input, Wrap(call));
 
+    /// <summary>Whether <see cref="Process"/> would do anything.</summary>
+    public bool HasWork(PersistMode persist) => _outbox.Count > 0 || _disk.CanFinish(persist);
+
     /// <summary>Lets messages leave and, if asked to, finishes writes, until the node has nothing more to do.</summary>
-    public void Process(bool persist)
+    public void Process(PersistMode persist)
     {
         do
         {
@@ -86,18 +90,17 @@ internal sealed class DriveNode
                 _cluster.Send(DriveCodec.Travel(message));
             }
         }
-        while (persist && PersistNext());
+        while (PersistNext(persist));
     }
 
-    /// <summary>The oldest write ends and is reported; returns false when there is none.</summary>
-    public bool PersistNext()
+    /// <summary>The oldest write of the mode ends and is reported; returns false when there is none.</summary>
+    public bool PersistNext(PersistMode mode)
     {
-        if (!_writes.TryDequeue(out var write))
+        if (!_disk.TryFinish(mode, out var write))
         {
             return false;
         }
 
-        _disk.Write(write);
         switch (write)
         {
             case DiskWrite.Vote vote:
@@ -116,7 +119,7 @@ internal sealed class DriveNode
     /// <summary>Puts the state of another node in place: behind all writes under way, durable, then told to the core, which ignores stale ones.</summary>
     public void Install(DriveMessage.InstallSnapshot message)
     {
-        while (PersistNext())
+        while (PersistNext(PersistMode.Everything))
         {
         }
 
@@ -140,7 +143,7 @@ internal sealed class DriveNode
         Core.Compact(upTo);
         _log.RemoveAll(entry => entry.Index <= upTo);
         _logFirst = Core.FirstIndex;
-        _writes.Enqueue(new DiskWrite.Compaction(upTo));
+        _disk.Begin(new DiskWrite.Compaction(upTo));
         if (AutoProcess)
         {
             Process(AutoPersist);
@@ -161,11 +164,7 @@ internal sealed class DriveNode
     /// <param name="keepCommit">Whether the state machine is durable up to the commit index, as far as the log's disk agrees; else only what was compacted is.</param>
     public void Crash(int keptWrites, bool keepCommit)
     {
-        for (var i = 0; i < keptWrites && _writes.TryDequeue(out var write); i++)
-        {
-            _disk.Write(write);
-        }
-
+        _disk.Crash(keptWrites);
         var commit = keepCommit ? Core.CommitIndex : LogIndex.Zero;
         while (!_disk.Agrees(Core, commit))
         {
@@ -216,7 +215,7 @@ internal sealed class DriveNode
         _observer?.OnOutputs(Core, _outputs);
         if (_outputs.HardState is { } state)
         {
-            _writes.Enqueue(new DiskWrite.Vote(state));
+            _disk.Begin(new DiskWrite.Vote(state));
         }
 
         if (_outputs.TruncateFrom is { } from)
@@ -227,7 +226,7 @@ internal sealed class DriveNode
         if (_outputs.TruncateFrom is not null || _outputs.Appends.Count > 0)
         {
             _log.AddRange(_outputs.Appends);
-            _writes.Enqueue(new DiskWrite.Log(_outputs.TruncateFrom, [.. _outputs.Appends]));
+            _disk.Begin(new DiskWrite.Log(_outputs.TruncateFrom, [.. _outputs.Appends]));
         }
 
         foreach (var message in _outputs.Messages)
@@ -271,7 +270,6 @@ internal sealed class DriveNode
     private void Stop(LogIndex commit)
     {
         IsUp = false;
-        _writes.Clear();
         _outbox.Clear();
         _outputs.Clear();
         Core = Load(commit);

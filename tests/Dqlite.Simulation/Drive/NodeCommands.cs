@@ -12,7 +12,7 @@ internal static class NodeCommands
     {
         var nodes = cluster.Select(arguments.IdsOrNull("nodes"));
         var autoProcess = arguments.FlagOrNull("autoProcess");
-        var autoPersist = arguments.FlagOrNull("autoPersist");
+        var autoPersist = AddCommand.PersistModeOrNull(arguments);
         var tickNs = arguments.NumberOrNull("tickNs", least: 1);
         arguments.End();
         cluster.TickNs = tickNs ?? cluster.TickNs;

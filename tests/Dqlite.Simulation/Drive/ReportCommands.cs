@@ -38,11 +38,12 @@ internal static class ReportCommands
     public static void Log(DriveCluster cluster, Arguments arguments, Utf8JsonWriter answer)
     {
         var node = cluster.Node(arguments.Id("node"));
+        var isDurable = arguments.Flag("durable");
         arguments.End();
         answer.WriteNumber("firstIndex", node.Core.FirstIndex.Value);
         answer.WriteNumber("persistedIndex", node.Core.PersistedIndex.Value);
         answer.WriteStartArray("entries");
-        foreach (var entry in node.Log)
+        foreach (var entry in isDurable ? node.DurableLog : node.Log)
         {
             DriveJson.WriteEntry(answer, entry);
         }

@@ -20,18 +20,19 @@ internal static class StorageCommands
     {
         var nodes = cluster.Select(arguments.IdsOrNull("nodes"));
         var count = arguments.Count("count", otherwise: int.MaxValue, most: int.MaxValue);
+        var mode = arguments.ChoiceOrNull("what", "all", "hardState") == "hardState" ? PersistMode.HardState : PersistMode.Everything;
         arguments.End();
         var persisted = 0;
         foreach (var node in nodes)
         {
-            for (var i = 0; i < count && node.PersistNext(); i++)
+            for (var i = 0; i < count && node.PersistNext(mode); i++)
             {
                 persisted++;
             }
 
             if (node.AutoProcess)
             {
-                node.Process(persist: false);
+                node.Process(PersistMode.Nothing);
             }
         }
 

@@ -13,39 +13,58 @@ internal sealed partial class FaultInjector
     private void ApplyToNetwork(Fault fault, SimNode node)
     {
         var network = cluster.Network;
-        var all = cluster.Nodes.Select(each => each.Machine).ToArray();
+        var all = cluster.Nodes.Select(each => each.Number).ToArray();
         var other = all[(fault.Other - 1) % all.Length];
         var untilNs = cluster.Scheduler.NowNs + fault.DurationNs;
         switch (fault.Kind)
         {
             case FaultKind.Partition:
-                var left = all.Where((_, i) => ((fault.Value >> i) & 1) != 0).ToArray();
-                network.Partition(left, [.. all.Except(left)]);
+                network.Split([.. all.Where(number => ((fault.Value >> number) & 1) != 0)]);
                 cluster.Scheduler.At(untilNs, network.Heal);
                 break;
             case FaultKind.Isolate:
-                network.Isolate(node.Machine);
+                network.Isolate(node.Number);
                 cluster.Scheduler.At(untilNs, network.Heal);
                 break;
             case FaultKind.OneWay:
-                network.Block(node.Machine, other);
+                OneWay(fault, node.Number, other);
                 cluster.Scheduler.At(untilNs, network.Heal);
                 break;
             case FaultKind.Ring:
                 network.Ring(all);
                 cluster.Scheduler.At(untilNs, network.Heal);
                 break;
-            case FaultKind.SlowLink:
-                network.Slow(node.Machine, other, Math.Max(1, (long)(fault.Value % (ulong)cluster.Shape.ElectionTimeoutNs)), untilNs);
+            case FaultKind.SlowLink when other != node.Number:
+                var delayNs = 1 + (long)(fault.Value % (ulong)cluster.Shape.ElectionTimeoutNs);
+                network.Slow(node.Number, other, network.Options.Link with { BaseDelayNs = delayNs, JitterNs = delayNs });
+                cluster.Scheduler.At(untilNs, () => network.Slow(node.Number, other, network.Options.Link));
                 break;
-            case FaultKind.Clog:
-                network.Clog(node.Machine, other, untilNs);
+            case FaultKind.Clog when other != node.Number:
+                network.Link(node.Number, other).Clog(untilNs);
                 break;
-            case FaultKind.BreakConnection:
-                network.Break(node.Machine, other);
+            case FaultKind.BreakConnection when other != node.Number:
+                network.Break(node.Number, other);
+                break;
+            case FaultKind.CorruptByte when other != node.Number:
+                network.Link(node.Number, other).CorruptNext();
                 break;
             default:
-                network.CorruptNext(node.Machine, other);
+                break;
+        }
+    }
+
+    private void OneWay(Fault fault, int number, int other)
+    {
+        switch (fault.Value % 3)
+        {
+            case 0:
+                cluster.Network.Deafen(number);
+                break;
+            case 1:
+                cluster.Network.Mute(number);
+                break;
+            default:
+                cluster.Network.BlockOneWay([number], [other]);
                 break;
         }
     }
@@ -63,8 +82,9 @@ internal sealed partial class FaultInjector
                 node.Delays.DiskStuckUntilNs = cluster.Scheduler.NowNs + fault.DurationNs;
                 break;
             case FaultKind.FullDisk:
+                node.HasDiskErrors = true;
                 disk.CapacityBytes = disk.UsedBytes + (long)(fault.Value % 20_000);
-                cluster.Scheduler.After(fault.DurationNs, () => disk.CapacityBytes = long.MaxValue);
+                RestartWhenFailed(node, fault.DurationNs);
                 break;
             case FaultKind.StaleRead:
                 if (MayDamage(node))
@@ -79,10 +99,10 @@ internal sealed partial class FaultInjector
                 disk.FailNth(Operation(fault), FilePart(fault), fault.Value % 5 == 0 ? Enospc : Eio, 1 + (long)(fault.Value % 20));
                 RestartWhenFailed(node, fault.DurationNs);
                 break;
-            case FaultKind.BitRot when MayDamage(node):
+            case FaultKind.BitRot when node.Machine.IsUp && MayDamage(node):
                 Rot(fault, node);
                 break;
-            case FaultKind.Wipe when MayDamage(node) && MayLose(node) && node.Node is not null:
+            case FaultKind.Wipe when cluster.Shape.Voters > 1 && MayDamage(node) && MayLose(node) && IsMember(node):
                 node.IsDamaged = true;
                 node.Wipe();
                 _tasks.Add(ReplaceAsync(node, node.Machine.NodeId.Value, fault.DurationNs));
@@ -102,6 +122,9 @@ internal sealed partial class FaultInjector
             node.Disk.FlipBits(path, 0, Math.Max(1, node.Disk.Content(path)?.Length ?? 1), 1 + (int)(fault.Value >> 60));
         }
     }
+
+    /// <summary>Whether the leader knows it as a member: one that was removed and comes back blank may do what it likes.</summary>
+    private bool IsMember(SimNode node) => node.Node is { } context && cluster.Leader?.Node?.Core.Configuration.Find(context.Core.Id) is not null;
 
     private static IEnumerable<string> FilesOf(SimNode node)
     {
@@ -128,7 +151,7 @@ internal sealed partial class FaultInjector
     /// <summary>A node whose disk failed has stopped: the operator starts it again.</summary>
     private void RestartWhenFailed(SimNode node, long delayNs) => cluster.Scheduler.After(delayNs, () =>
     {
-        node.Disk.ClearFaults();
+        node.MendDisk();
         node.Start();
     });
 
@@ -139,8 +162,12 @@ internal sealed partial class FaultInjector
         node.Start();
         await cluster.Waits.Delay(SimShape.Second);
         await admin.AskAsync(new Net.Engine.LeaderRequest(Net.Engine.LeaderOperation.Remove, NodeId: id), long.MaxValue);
-        await admin.JoinAsync(node, long.MaxValue);
+        node.Machine.Kill();
+        node.CleanUp();
+        node.ForgetMembers();
+        node.Start();
         node.IsDamaged = false;
+        await admin.JoinAsync(node, long.MaxValue);
     }
 
     /// <summary>From here on nothing is wrong any more: what is damaged stays so.</summary>
@@ -150,8 +177,7 @@ internal sealed partial class FaultInjector
         cluster.Network.Heal();
         foreach (var node in cluster.Nodes)
         {
-            node.Disk.CapacityBytes = long.MaxValue;
-            node.Disk.ClearFaults();
+            node.MendDisk();
             node.Delays.DiskSlowness = 1;
             node.Delays.DiskStuckUntilNs = 0;
             node.Machine.CrashAtOperation = null;

@@ -10,14 +10,14 @@ namespace Dqlite.Simulation.Running;
 /// After everything was mended: a leader within ten election timeouts, all members at the same index, the same bytes everywhere, every outcome
 /// known; then a last look at everything, and a few quiet probes of what must not disturb a cluster.
 /// </summary>
-internal sealed class Epilogue(SimCluster cluster, DatabaseHistories histories, DatabaseSetup setup, IReadOnlyList<SimClient> clients, Func<long> newValue)
+internal sealed class Epilogue(SimCluster cluster, DatabaseHistories histories, DatabaseSetup setup, IReadOnlyList<SimClient> clients, Func<long> newValue, QuietProbes probes)
 {
     private const int Timeouts = 10;
 
     private SimShape Shape => cluster.Shape;
 
     /// <summary>How long it may take beyond the run itself.</summary>
-    public static long MaxNs(SimShape shape) => 60 * shape.ElectionTimeoutNs;
+    public static long MaxNs(SimShape shape) => (60 * shape.ElectionTimeoutNs) + QuietProbes.MaxNs(shape);
 
     /// <summary>Runs until the verdict.</summary>
     public async Task RunAsync()
@@ -42,6 +42,7 @@ internal sealed class Epilogue(SimCluster cluster, DatabaseHistories histories, 
             await new SimClient(cluster, histories, setup, Shape.Clients, newValue).ReadEverythingAsync();
             CheckDatabases();
             CheckOutcomes();
+            await probes.RunAsync();
         }
     }
 

@@ -56,6 +56,12 @@ internal sealed record SimShape
     /// <summary>Mean delay of a message.</summary>
     public required long LinkDelayNs { get; init; }
 
+    /// <summary>How often a packet is lost and sent again.</summary>
+    public required double LossChance { get; init; }
+
+    /// <summary>How often a power cut closes no connection.</summary>
+    public required double SilentPowerCutChance { get; init; }
+
     /// <summary>Kinds of faults that happen.</summary>
     public required IReadOnlyList<FaultKind> FaultKinds { get; init; }
 
@@ -97,6 +103,8 @@ internal sealed record SimShape
             LogCacheBytes = random.Pick<long>([16, 64, 1024]) << 10,
             MaxPipelinedEntries = random.Pick([1, 2, 2, 4, 8]),
             LinkDelayNs = random.Pick<long>([50_000, 200_000, 200_000, 1_000_000, 5_000_000]),
+            LossChance = random.Pick([0, 0.002, 0.02]),
+            SilentPowerCutChance = random.Pick([0, 0.5, 1]),
             FaultKinds = DrawFaults(random, needs),
             FaultsPerSecond = random.Pick([0.1, 0.3, 0.6, 1.0, 2.0]),
             Mix = OperationMix.Draw(random, needs),

@@ -21,6 +21,8 @@ internal sealed class SimulationRun : IDisposable
     private readonly TraceWriter? _trace;
     private readonly SimCluster _cluster;
     private readonly DatabaseHistories _histories;
+    private readonly Admin _admin;
+    private readonly DatabaseSetup _setup;
     private readonly FaultInjector _injector;
     private readonly List<SimClient> _clients = [];
     private readonly List<Task> _tasks = [];
@@ -37,12 +39,10 @@ internal sealed class SimulationRun : IDisposable
         _histories = new DatabaseHistories(_scheduler);
         _trace = options.TracePath is { } path ? new TraceWriter(File.Create(path), () => _scheduler.NowNs) : null;
         _cluster = new SimCluster(_shape, random, _tier, _log, _scheduler) { Trace = _trace };
-        var admin = new Admin(_cluster);
-        _injector = new FaultInjector(_cluster, admin);
-        Setup = new DatabaseSetup(_cluster, admin);
+        _admin = new Admin(_cluster);
+        _injector = new FaultInjector(_cluster, _admin);
+        _setup = new DatabaseSetup(_cluster, _admin);
     }
-
-    private DatabaseSetup Setup { get; }
 
     /// <summary>Runs a seed.</summary>
     public static RunResult Run(RunOptions options)
@@ -84,16 +84,16 @@ internal sealed class SimulationRun : IDisposable
     {
         _cluster.Start();
         _injector.Schedule([.. _faults.Where(fault => _options.Faults is null || _options.Faults.Contains(fault.Number))]);
-        _tasks.Add(Setup.RunAsync());
+        _tasks.Add(_setup.RunAsync());
         var thinkNs = _shape.QuietAtNs * _shape.Clients / _shape.TargetOperations;
         for (var i = 0; i < _shape.Clients; i++)
         {
-            var client = new SimClient(_cluster, _histories, Setup, i, () => ++_values);
+            var client = new SimClient(_cluster, _histories, _setup, i, () => ++_values);
             _clients.Add(client);
             _tasks.Add(client.RunAsync(thinkNs));
         }
 
-        _tasks.Add(new Epilogue(_cluster, _histories, Setup, _clients, () => ++_values).RunAsync());
+        _tasks.Add(new Epilogue(_cluster, _histories, _setup, _clients, () => ++_values, new QuietProbes(_cluster, _admin)).RunAsync());
     }
 
     private string? RunToEnd()

@@ -75,7 +75,10 @@ internal static class TraceMessages
                 Begin(json, type, m, reject: !m.Granted);
                 break;
             case AppendEntriesRequest m:
-                Begin(json, type, m, m.PrevLogIndex, m.PrevLogTerm, entries: m.LastIndex.Value - m.PrevLogIndex.Value, commit: m.LeaderCommit);
+                // The specification's commit index ends with the entries sent, as what the receiver takes from it does (R13).
+                var commit = m.LeaderCommit < m.LastIndex ? m.LeaderCommit : m.LastIndex;
+                Begin(json, type, m, m.PrevLogIndex, m.PrevLogTerm, entries: m.LastIndex.Value - m.PrevLogIndex.Value, commit: commit);
+                json.WriteNumber("leaderCommit", m.LeaderCommit.Value);
                 WriteEcho(json, m.ReadSequence, m.SentAtNs);
                 break;
             case AppendEntriesResponse m:
@@ -87,8 +90,9 @@ internal static class TraceMessages
                 WriteEcho(json, m.ReadSequence, m.SentAtNs);
                 break;
             case HeartbeatResponse m:
-                // Only the answer to a heartbeat of an older term has no echo.
-                Begin(json, type, m, reject: m.SentAtNs == 0);
+                // Only the answer to a heartbeat of an older term has no echo; etcd/raft and its specification refuse there by MsgAppResp.
+                var isRefusal = m.SentAtNs == 0;
+                Begin(json, isRefusal ? AppendResponse.Type : type, m, reject: isRefusal);
                 WriteEcho(json, m.ReadSequence, m.SentAtNs);
                 break;
             case TimeoutNow m:

@@ -49,6 +49,7 @@ internal sealed unsafe partial class ShimDisk
 
         try
         {
+            SystemCall?.Invoke(ShimOperation.Read, size);
             return shim.EntryOf(fd).RequireFile().Read(new Span<byte>(buffer, checked((int)size)), offset);
         }
         catch (Exception exception)
@@ -68,6 +69,7 @@ internal sealed unsafe partial class ShimDisk
 
         try
         {
+            SystemCall?.Invoke(ShimOperation.Write, size);
             return shim.EntryOf(fd).RequireFile().WriteSome(new ReadOnlySpan<byte>(buffer, checked((int)size)), offset);
         }
         catch (Exception exception)
@@ -79,7 +81,11 @@ internal sealed unsafe partial class ShimDisk
     [UnmanagedCallersOnly]
     private static int TruncateHook(void* context, int fd, long size) => !ShimDescriptors.IsSimulated(fd)
         ? s_current!._original.Ftruncate(context, fd, size)
-        : Run(fd, size, 0, static (entry, size, _) => entry.RequireFile().Truncate(size));
+        : Run(fd, size, 0, static (entry, size, _) =>
+        {
+            SystemCall?.Invoke(ShimOperation.Truncate, size);
+            entry.RequireFile().Truncate(size);
+        });
 
     [UnmanagedCallersOnly]
     private static int AllocateHook(void* context, int fd, long offset, long size) => !ShimDescriptors.IsSimulated(fd)
@@ -89,12 +95,20 @@ internal sealed unsafe partial class ShimDisk
     [UnmanagedCallersOnly]
     private static int DataSyncHook(void* context, int fd) => !ShimDescriptors.IsSimulated(fd)
         ? s_current!._original.Fdatasync(context, fd)
-        : Run(fd, 0, 0, static (entry, _, _) => entry.RequireFile().DataSync());
+        : Run(fd, 0, 0, static (entry, _, _) =>
+        {
+            SystemCall?.Invoke(ShimOperation.DataSync, 0);
+            entry.RequireFile().DataSync();
+        });
 
     [UnmanagedCallersOnly]
     private static int SyncHook(void* context, int fd) => !ShimDescriptors.IsSimulated(fd)
         ? s_current!._original.Fsync(context, fd)
-        : Run(fd, 0, 0, static (entry, _, _) => entry.Sync());
+        : Run(fd, 0, 0, static (entry, _, _) =>
+        {
+            SystemCall?.Invoke(ShimOperation.Sync, 0);
+            entry.Sync();
+        });
 
     [UnmanagedCallersOnly]
     private static int StatHook(void* context, int fd, FileState* state)

@@ -38,6 +38,9 @@ internal sealed unsafe partial class ShimDisk : IDisposable
     /// <summary>Native code spins.</summary>
     public static Action? Yield { get; set; }
 
+    /// <summary>Before native code reads, writes, cuts or syncs a simulated file: which of these, and how many bytes. It mostly holds no lock then.</summary>
+    public static Action<ShimOperation, long>? SystemCall { get; set; }
+
     /// <summary>Installs the table.</summary>
     /// <exception cref="InvalidOperationException">It is installed already, or a database is open.</exception>
     public static ShimDisk Install()

@@ -1,0 +1,195 @@
+using Dqlite.Net;
+using Dqlite.Net.Engine;
+using Dqlite.Net.Storage;
+using Dqlite.Raft;
+using Dqlite.Simulation.FullTier;
+using Dqlite.Simulation.Workload;
+using Dqlite.Simulation.World;
+using Dqlite.Sqlite;
+
+namespace Dqlite.Simulation.Tests.FullTier;
+
+/// <summary>One database on one machine, without a cluster: the test says when it leads, what is proposed and what is committed.</summary>
+internal sealed class FullNode : INodeServices, IDisposable
+{
+    private readonly List<LogEntry> _undecided = [];
+
+    internal FullNode(Simulation.FullTier.FullTier tier, int number, ulong seed = 1)
+    {
+        Tier = tier;
+        Machine = new Machine(number, new SeededRandom(seed));
+        PageStores = tier.StoresOf(Machine, Machine.Disk);
+        var files = new DatabaseFiles(Machine.Disk.Root, "app");
+        var checksum = PageStores.CreateFiles(files.DatabasePath, files.SumsPath, tier.PageSize, 0);
+        var meta = new DatabaseMeta
+        {
+            DatabaseId = 1,
+            Name = "app",
+            PageSize = tier.PageSize,
+            IsPublished = true,
+            CheckpointTarget = new LogIndex(1),
+            CheckpointDone = new LogIndex(1),
+            LastEntry = new LogIndex(1),
+            PageCount = 1,
+            Checksum = checksum,
+            File = Machine.Disk.GetState(files.DatabasePath),
+        };
+        var options = new DqliteNodeOptions { DataDirectory = Machine.Disk.Root, PlainCommitTimeout = TimeSpan.FromSeconds(1), PlainWriterTimeout = TimeSpan.FromSeconds(1) };
+        Database = ReplicatedDatabase.Open(this, options, files, DatabaseMetaFile.Create(Machine.Disk, files.MetaPath, meta));
+    }
+
+    public IPageStoreFactory PageStores { get; }
+
+    public bool CanWrite => true;
+
+    public string? LeaderAddress => null;
+
+    public long AppliedIndex => Database.AppliedIndex;
+
+    public long NowNs => MonotonicClock.NowNs;
+
+    internal Simulation.FullTier.FullTier Tier { get; }
+
+    internal Machine Machine { get; }
+
+    internal ReplicatedDatabase Database { get; }
+
+    internal long Term { get; private set; }
+
+    /// <summary>Every entry that was committed here.</summary>
+    internal List<LogEntry> Log { get; } = [];
+
+    /// <summary>Reads at level Linearizable that were asked for.</summary>
+    internal List<TaskCompletionSource> Barriers { get; } = [];
+
+    internal uint RottenPage { get; private set; }
+
+    public void OnDraftsQueued()
+    {
+    }
+
+    public void OnRot(string database, uint pageNumber) => RottenPage = pageNumber;
+
+    public Task BeginReadAsync(ReadConsistency level, long sessionIndex, TimeSpan maxStaleness)
+    {
+        Barriers.Add(new TaskCompletionSource());
+        return Barriers[^1].Task;
+    }
+
+    public Task<CommitOutcome> GetOutcomeAsync(CommitId commit, CancellationToken cancellationToken) => throw new NotSupportedException();
+
+    public void Dispose()
+    {
+        Database.Stop(new InvalidOperationException("The node has stopped."));
+        Database.Dispose();
+    }
+
+    internal void Lead() => Database.Lead(new Term(++Term));
+
+    /// <summary>Proposes what is drafted, as one entry.</summary>
+    internal bool Propose()
+    {
+        using var batch = Database.Poll(int.MaxValue, long.MaxValue);
+        if (batch is null)
+        {
+            return false;
+        }
+
+        var index = new LogIndex(Math.Max(Database.ProposedIndex, AppliedIndex) + 1);
+        var payload = EntryCodec.Pages(Database.Id, Database.ProposedIndex, batch);
+        Database.OnProposed(batch, index, new Term(batch.Term));
+        _undecided.Add(new LogEntry(index, new Term(batch.Term), EntryKind.Application, payload));
+        return true;
+    }
+
+    /// <summary>Commits what is proposed, and what is drafted.</summary>
+    internal void Commit()
+    {
+        Propose();
+        foreach (var entry in _undecided)
+        {
+            Apply(entry);
+        }
+
+        _undecided.Clear();
+    }
+
+    /// <summary>Loses the right to write: what was not committed is gone.</summary>
+    internal void Fence()
+    {
+        Database.Fence();
+        _undecided.Clear();
+    }
+
+    internal void Apply(LogEntry entry)
+    {
+        Database.ApplyPages(entry, EntryCodec.ReadPages(entry.Payload.Span));
+        Log.Add(entry);
+    }
+
+    /// <summary>Applies what another node has committed and this one has not.</summary>
+    internal void Follow(FullNode leader)
+    {
+        foreach (var entry in leader.Log.Where(entry => entry.Index.Value > AppliedIndex).ToArray())
+        {
+            Apply(entry);
+        }
+    }
+
+    internal void Checkpoint()
+    {
+        var job = Database.BeginCheckpoint()!;
+        using (job.View)
+        {
+            var (pages, checksum) = Database.Pages.Checkpoint(job.View.Lsn);
+            Database.MetaFile.Write(Database.Meta with { CheckpointDone = job.Index, CheckpointTarget = job.Index, LastEntry = job.Index, PageCount = pages, Checksum = checksum });
+            Database.Pages.CheckpointDone(job.View.Lsn);
+        }
+
+        Database.IsCheckpointing = false;
+        Database.OnCheckpointed();
+    }
+
+    internal ISimConnection Connect() => Tier.Connect(Database);
+
+    /// <summary>The right to write, which is free.</summary>
+    internal ulong Slot(ulong multipleOf = 0)
+    {
+        var ticket = Database.NextTicket();
+        while (multipleOf == 0 ? ticket % 8 == 0 : ticket % multipleOf != 0)
+        {
+            ticket = Database.NextTicket();
+        }
+
+        Assert.That(Database.AcquireWriterAsync(ticket).IsCompletedSuccessfully, Is.True, "the slot is free");
+        return ticket;
+    }
+
+    /// <summary>Runs a write transaction up to its draft.</summary>
+    internal ulong Draft(ISimConnection connection, params Op[] ops)
+    {
+        connection.BeginWrite(Slot());
+        foreach (var op in ops)
+        {
+            connection.Execute(op);
+        }
+
+        return connection.Commit();
+    }
+
+    /// <summary>Runs a write transaction and commits it.</summary>
+    internal void Write(ISimConnection connection, params Op[] ops)
+    {
+        Draft(connection, ops);
+        Commit();
+    }
+
+    /// <summary>One step in a read transaction of its own.</summary>
+    internal OpResult Read(ISimConnection connection, Op op)
+    {
+        connection.BeginRead();
+        var result = connection.Execute(op);
+        connection.Commit();
+        return result;
+    }
+}
