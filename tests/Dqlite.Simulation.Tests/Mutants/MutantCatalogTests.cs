@@ -10,14 +10,13 @@ public sealed partial class MutantCatalogTests
     [Test]
     public void Every_switch_of_the_production_code_is_in_the_catalog_and_the_other_way_round()
     {
-        var switches = Directory.EnumerateFiles(Path.Combine(Root(), "src"), "*.cs", SearchOption.AllDirectories)
-            .Where(path => !path.Split(Path.DirectorySeparatorChar).Any(part => part is "obj" or "bin"))
-            .SelectMany(path => Switch().Matches(File.ReadAllText(path)))
-            .Select(match => match.Groups[1].Value)
-            .Distinct();
         var known = MutantCatalog.All.Where(mutant => mutant is { NotApplicable: null, IsNative: false, IsInWorld: false }).Select(mutant => mutant.Id);
-        Assert.That(switches, Is.EquivalentTo(known));
+        Assert.That(SwitchesIn("src"), Is.EquivalentTo(known));
     }
+
+    [Test]
+    public void Every_switch_of_the_simulated_world_is_in_the_catalog_and_the_other_way_round() =>
+        Assert.That(SwitchesIn("tests", "Dqlite.Simulation"), Is.EquivalentTo(MutantCatalog.All.Where(mutant => mutant.IsInWorld).Select(mutant => mutant.Id)));
 
     [Test]
     public void Every_rule_has_a_mutant_or_a_reason_why_not()
@@ -38,6 +37,15 @@ public sealed partial class MutantCatalogTests
     [Test]
     public void A_mutant_of_the_shim_needs_the_full_tier() =>
         Assert.That(MutantCatalog.All.Where(mutant => mutant.IsNative), Has.All.Matches<KnownMutant>(mutant => mutant.Tier == MutantTier.Full));
+
+    private static string[] SwitchesIn(params string[] folder) =>
+    [
+        .. Directory.EnumerateFiles(Path.Combine([Root(), .. folder]), "*.cs", SearchOption.AllDirectories)
+            .Where(path => !path.Split(Path.DirectorySeparatorChar).Any(part => part is "obj" or "bin"))
+            .SelectMany(path => Switch().Matches(File.ReadAllText(path)))
+            .Select(match => match.Groups[1].Value)
+            .Distinct(),
+    ];
 
     [GeneratedRegex("""Mutant\.Is\("([^"]+)"\)""")]
     private static partial Regex Switch();
