@@ -69,6 +69,20 @@ TEST(A_full_log_refuses_the_slot_and_lets_its_holder_finish) {
   node_stop(&n);
 }
 
+TEST(A_slot_that_becomes_free_while_the_log_is_full_goes_to_nobody) {
+  node n;
+  start(&n, 0);
+  OK(dq_slot_request(n.db, 1));
+  EQ(SQLITE_BUSY, dq_slot_request(n.db, 2));
+  OK(dq_db_set_drafting(n.db, SQLITE_FULL));
+  dq_slot_release(n.db, 1);
+  EQ(0, atomic_load(&n.slots_decided));
+  OK(dq_db_set_drafting(n.db, SQLITE_OK));
+  EQ(1, atomic_load(&n.slots_decided));
+  EQ(2, atomic_load(&n.slot_ticket));
+  node_stop(&n);
+}
+
 TEST(A_revoked_transaction_can_no_longer_draft) {
   node n;
   conn a, b;

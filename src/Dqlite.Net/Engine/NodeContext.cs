@@ -133,6 +133,9 @@ internal sealed class NodeContext : INodeServices
     public NodeStatus Status => _status;
 
     /// <inheritdoc/>
+    public void Wait(Task task) => Threads.Wait(task);
+
+    /// <inheritdoc/>
     public void OnDraftsQueued() => Inbox.Wake();
 
     /// <inheritdoc/>

@@ -447,16 +447,10 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     public int ReadBarrier()
     {
         var read = BeginReadAsync(ReadConsistency.Linearizable, 0, TimeSpan.Zero);
-        try
-        {
-            read.Wait();
-            return ShimResult.Ok;
-        }
-        catch (AggregateException)
-        {
-            // Every failure of a barrier means the same to a plain connection: this node cannot vouch for its state now.
-            return ShimResult.NotLeader;
-        }
+        _node.Wait(read);
+
+        // Every failure of a barrier means the same to a plain connection: this node cannot vouch for its state now.
+        return read.IsCompletedSuccessfully ? ShimResult.Ok : ShimResult.NotLeader;
     }
 
     /// <inheritdoc/>

@@ -64,7 +64,7 @@ internal sealed partial class Invariants
     {
         var match = response.MatchIndex.Value;
         view.OnAcknowledged(response.Term.Value, match);
-        for (var index = Math.Max(view.Durable + 1, node.Node!.Store.FirstIndex.Value); index <= match; index++)
+        for (var index = Math.Max(view.Durable + 1, node.Node!.Core.FirstIndex.Value); index <= match; index++)
         {
             if (!IsDurable(node, index))
             {
@@ -80,7 +80,7 @@ internal sealed partial class Invariants
     private static bool IsDurable(SimNode node, long index)
     {
         var store = node.Node!.Store;
-        if (index < store.FirstIndex.Value)
+        if (index < node.Node.Core.FirstIndex.Value)
         {
             return true;
         }

@@ -74,15 +74,34 @@ internal sealed class SimCluster
     /// <summary>Whether time goes on in the middle of a node's step.</summary>
     public bool IsInNestedTime { get; private set; }
 
-    /// <summary>Lets the world go on, in the middle of a step of a node that is stopped.</summary>
-    public void RunNested(long untilNs)
+    /// <summary>The node whose code runs now, or null.</summary>
+    public SimNode? Current { get; private set; }
+
+    /// <summary>What follows, until the result is disposed, runs on a node.</summary>
+    public IDisposable Enter(SimNode node)
     {
-        IsInNestedTime = true;
-        while (Invariants.Failure is null && Scheduler.Step(untilNs))
+        var entered = new Entered(this, Current);
+        Current = node;
+        return entered;
+    }
+
+    /// <summary>Lets the world go on, in the middle of a step of a node that is stopped.</summary>
+    public void RunNested(long untilNs) => RunNestedUntil(() => false, untilNs);
+
+    /// <summary>Lets the world go on while a client waits inside SQLite.</summary>
+    public void RunNestedUntil(Func<bool> isDone) => RunNestedUntil(isDone, Scheduler.NowNs + (30 * SimShape.Second));
+
+    /// <summary>Lets the world go on until something is done, or time has passed: false then.</summary>
+    public bool RunNestedUntil(Func<bool> isDone, long untilNs)
+    {
+        var (wasNested, current) = (IsInNestedTime, Current);
+        (IsInNestedTime, Current) = (true, null);
+        while (!isDone() && Invariants.Failure is null && Scheduler.Step(untilNs))
         {
         }
 
-        IsInNestedTime = false;
+        (IsInNestedTime, Current) = (wasNested, current);
+        return isDone();
     }
 
     /// <summary>Another machine, blank.</summary>
@@ -155,6 +174,11 @@ internal sealed class SimCluster
     {
         Log.Say($"node {node.Number} does not start: {exception.GetType().Name}: {exception.Message}");
         Invariants.OnRefused(node, exception);
+    }
+
+    private sealed class Entered(SimCluster cluster, SimNode? before) : IDisposable
+    {
+        public void Dispose() => cluster.Current = before;
     }
 
     private static TimeSpan Span(long ns) => TimeSpan.FromTicks(ns / 100);

@@ -16,6 +16,7 @@ internal sealed class SimNode
 {
     private const long ProbeTimeoutNs = 500_000_000;
     private const long ProbePauseNs = 50_000_000;
+    private const long CleanUpPauseNs = 1_000_000;
 
     private readonly SimCluster _cluster;
     private readonly SeededRandom _random;
@@ -82,17 +83,26 @@ internal sealed class SimNode
     /// <summary>Starts the process; a blank one looks for its cluster.</summary>
     public void Start()
     {
-        if (Node is not null || _threads is not null)
+        if (_threads is not null)
         {
+            if (!Machine.IsUp)
+            {
+                // What it held is not freed yet.
+                _cluster.Scheduler.After(CleanUpPauseNs, Start);
+            }
+
             return;
         }
 
         Machine.Start();
         Refusal = null;
         Clock = NewClock();
-        _threads = new SimThreads(_cluster.Scheduler, Clock, Machine, Delays, () => _cluster.AfterStep(this));
+        _threads = new SimThreads(_cluster.Scheduler, Clock, Machine, Delays, () => _cluster.AfterStep(this), Enter, _cluster.RunNestedUntil);
         Guard(Open);
     }
+
+    /// <summary>What follows runs on this node: native code sees its clock.</summary>
+    public IDisposable Enter() => _cluster.Enter(this);
 
     /// <summary>Takes part in a cluster that has admitted it.</summary>
     public void Become(Founding founding)
@@ -121,6 +131,12 @@ internal sealed class SimNode
     /// <summary>The process ends politely: log flushed, databases checkpointed.</summary>
     public void StopPolitely()
     {
+        if (_cluster.IsInNestedTime)
+        {
+            _cluster.Scheduler.After(CleanUpPauseNs, StopPolitely);
+            return;
+        }
+
         if (_runtime is { } runtime)
         {
             Guard(() =>
@@ -247,6 +263,7 @@ internal sealed class SimNode
     {
         try
         {
+            using var entered = Enter();
             action();
         }
         catch (MachineDownException)
@@ -280,7 +297,12 @@ internal sealed class SimNode
 
     private void CleanUpAfterCrash()
     {
-        if (!Machine.IsUp)
+        if (_cluster.IsInNestedTime)
+        {
+            // Native code of this node may lie below on the stack.
+            _cluster.Scheduler.After(CleanUpPauseNs, CleanUpAfterCrash);
+        }
+        else if (!Machine.IsUp)
         {
             CleanUp();
         }

@@ -40,12 +40,16 @@ internal sealed class SimThreads : INodeThreads
     private readonly Machine _machine;
     private readonly WorkDelays _delays;
     private readonly Action _afterRun;
+    private readonly Func<IDisposable> _enter;
+    private readonly Action<Func<bool>> _waitFor;
     private readonly List<Worker> _workers = [];
     private readonly int _life;
 
     /// <summary>For one life of a machine.</summary>
-    public SimThreads(Scheduler scheduler, SimClock clock, Machine machine, WorkDelays delays, Action afterRun)
+    public SimThreads(Scheduler scheduler, SimClock clock, Machine machine, WorkDelays delays, Action afterRun, Func<IDisposable> enter, Action<Func<bool>> waitFor)
     {
+        _enter = enter;
+        _waitFor = waitFor;
         _scheduler = scheduler;
         _clock = clock;
         _machine = machine;
@@ -63,6 +67,9 @@ internal sealed class SimThreads : INodeThreads
         worker.Wake();
         return worker;
     }
+
+    /// <inheritdoc/>
+    public void Wait(Task task) => _waitFor(() => task.IsCompleted);
 
     /// <summary>The process is gone.</summary>
     public void End()
@@ -145,7 +152,18 @@ internal sealed class SimThreads : INodeThreads
             }
 
             (_running, _woken) = (true, false);
-            var next = work.RunOnce();
+            long next;
+            try
+            {
+                using var entered = owner._enter();
+                next = work.RunOnce();
+            }
+            catch (MachineDownException)
+            {
+                // The process is gone in the middle of this step.
+                return;
+            }
+
             _running = false;
             if (next == NodeWork.Ended)
             {

@@ -175,7 +175,7 @@ internal sealed partial class FaultInjector(SimCluster cluster, Admin admin)
     private void ChangeDatabases(Fault fault, long untilNs)
     {
         var name = $"db{fault.Value % 4}";
-        if (Environment.GetEnvironmentVariable("NODB") is not null) return; var existing = cluster.Leader?.Node?.Databases.FindPublished(name);
+        var existing = cluster.Leader?.Node?.Databases.FindPublished(name);
         if (existing is null)
         {
             Ask(new LeaderRequest(LeaderOperation.CreateDatabase, name, cluster.Tier.PageSize), untilNs);

@@ -21,6 +21,7 @@ internal sealed class SimulationRun : IDisposable
     private readonly TraceWriter? _trace;
     private readonly SimCluster _cluster;
     private readonly DatabaseHistories _histories;
+    private readonly FullTier.FullWorld? _world;
     private readonly Admin _admin;
     private readonly DatabaseSetup _setup;
     private readonly FaultInjector _injector;
@@ -39,6 +40,7 @@ internal sealed class SimulationRun : IDisposable
         _histories = new DatabaseHistories(_scheduler);
         _trace = options.TracePath is { } path ? new TraceWriter(File.Create(path), () => _scheduler.NowNs) : null;
         _cluster = new SimCluster(_shape, random, _tier, _log, _scheduler) { Trace = _trace };
+        _world = options.IsFull ? new FullTier.FullWorld(_cluster) : null;
         _admin = new Admin(_cluster);
         _injector = new FaultInjector(_cluster, _admin);
         _setup = new DatabaseSetup(_cluster, _admin);
@@ -55,6 +57,7 @@ internal sealed class SimulationRun : IDisposable
     public void Dispose()
     {
         _tier.Dispose();
+        _world?.Dispose();
         _trace?.Dispose();
         _log.Dispose();
     }

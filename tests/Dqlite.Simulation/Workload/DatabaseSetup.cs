@@ -16,7 +16,7 @@ internal sealed class DatabaseSetup(SimCluster cluster, Admin admin)
     /// <summary>Until the cluster has to be quiet.</summary>
     public async Task RunAsync()
     {
-        for (var i = 0; i < (Environment.GetEnvironmentVariable("NODB") is null ? cluster.Shape.Databases : 0); i++)
+        for (var i = 0; i < cluster.Shape.Databases; i++)
         {
             await admin.AskAsync(new LeaderRequest(LeaderOperation.CreateDatabase, $"db{i}", cluster.Tier.PageSize), cluster.Shape.HealAtNs);
         }
@@ -61,8 +61,10 @@ internal sealed class DatabaseSetup(SimCluster cluster, Admin admin)
             return;
         }
 
+        Task commit;
         try
         {
+            using var entered = node.Enter();
             using var connection = cluster.Tier.Connect(database);
             connection.BeginWrite(ticket);
             foreach (var step in cluster.Tier.Setup(cluster.Shape.Workload))
@@ -70,14 +72,16 @@ internal sealed class DatabaseSetup(SimCluster cluster, Admin admin)
                 connection.Execute(step);
             }
 
-            var commit = database.WaitCommittedAsync(connection.Commit());
-            await cluster.Waits.For(commit, SimShape.Second);
-            _ = commit.Exception;
+            commit = database.WaitCommittedAsync(connection.Commit());
         }
         catch (SimDatabaseException exception)
         {
             cluster.Log.Say($"the tables of {database.Name} could not be made: {exception.Message}");
             database.ReleaseWriter(ticket);
+            return;
         }
+
+        await cluster.Waits.For(commit, SimShape.Second);
+        _ = commit.Exception;
     }
 }

@@ -50,11 +50,12 @@ internal sealed partial class SimClient
         ulong lsn;
         try
         {
-            connection = _connections.Get(node, database);
-            connection.BeginWrite(ticket);
+            var open = connection = On(node, () => _connections.Get(node, database));
+            On(node, () => open.BeginWrite(ticket));
             foreach (var step in plan.Steps)
             {
-                write.Results.Add(connection.Execute(Complete(step, write)));
+                var next = Complete(step, write);
+                write.Results.Add(On(node, () => open.Execute(next)));
                 if (_random.Chance(0.08))
                 {
                     await _cluster.Waits.Delay(_random.Between(10_000L, 30_000_000L));
@@ -68,17 +69,17 @@ internal sealed partial class SimClient
 
             if (plan.RollsBack)
             {
-                connection.Rollback();
+                On(node, open.Rollback);
                 database.ReleaseWriter(ticket);
                 Fail(write);
                 return;
             }
 
-            lsn = connection.Commit();
+            lsn = On(node, open.Commit);
         }
         catch (SimDatabaseException exception)
         {
-            connection?.Rollback();
+            On(node, () => connection?.Rollback());
             database.ReleaseWriter(ticket);
             OnRefused(node, database, exception);
             if (exception.IsUnknown)
