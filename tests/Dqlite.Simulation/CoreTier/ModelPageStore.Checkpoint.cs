@@ -98,7 +98,7 @@ internal sealed partial class ModelPageStore
 
     private void WritePages(PageGeneration generation, List<PageVersion> pages)
     {
-        var run = new byte[RunBytes];
+        var run = new byte[Math.Min(RunBytes, pages.Count * PageSize)];
         for (var i = 0; i < pages.Count;)
         {
             var first = pages[i].Page;

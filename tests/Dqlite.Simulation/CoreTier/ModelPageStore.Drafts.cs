@@ -69,7 +69,7 @@ internal sealed partial class ModelPageStore
 
         var drafts = _drafts.GetRange(first, _polled - first);
         var (oldest, newest) = (drafts[0].Point, drafts[^1].Point);
-        var pages = Coalesce(drafts.SelectMany(draft => draft.Pages), newest.PageCount);
+        var pages = drafts.Count == 1 ? drafts[0].Pages : Coalesce([.. drafts.SelectMany(draft => draft.Pages)], newest.PageCount);
         return new ModelDraftBatch(PageSize, pages)
         {
             LsnFirst = oldest.Lsn,
@@ -182,8 +182,19 @@ internal sealed partial class ModelPageStore
     }
 
     /// <summary>The last image of each page, without those above the page count; ascending.</summary>
-    private static PageVersion[] Coalesce(IEnumerable<PageVersion> pages, uint pageCount)
+    private static PageVersion[] Coalesce(PageVersion[] pages, uint pageCount)
     {
+        var isDone = pages.Length == 0 || pages[^1].Page <= pageCount;
+        for (var i = 1; i < pages.Length; i++)
+        {
+            isDone &= pages[i].Page > pages[i - 1].Page;
+        }
+
+        if (isDone)
+        {
+            return pages;
+        }
+
         var latest = new SortedDictionary<uint, PageVersion>();
         foreach (var version in pages)
         {

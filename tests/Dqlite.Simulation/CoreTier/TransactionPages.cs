@@ -11,8 +11,8 @@ internal sealed class TransactionPages
 {
     private readonly SnapshotReader _snapshot;
     private readonly bool _isWritable;
-    private SortedDictionary<uint, byte[]> _changed = [];
-    private (SortedDictionary<uint, byte[]> Changed, uint PageCount)? _savepoint;
+    private PageSet _changed = new();
+    private (PageSet Changed, uint PageCount)? _savepoint;
 
     public TransactionPages(SnapshotReader snapshot, int pageSize, uint pageCount, bool isWritable)
     {
@@ -34,7 +34,7 @@ internal sealed class TransactionPages
     public ReadOnlySpan<byte> Read(uint page)
     {
         Require(page >= 1 && page <= PageCount, $"page {page} of {PageCount} is used");
-        return _changed.TryGetValue(page, out var image) ? image : _snapshot(page);
+        return _changed.Find(page) is { } image ? image : _snapshot(page);
     }
 
     /// <summary>A page of this kind; another one means damage.</summary>
@@ -48,13 +48,14 @@ internal sealed class TransactionPages
     /// <summary>A page to change.</summary>
     public Span<byte> Write(uint page)
     {
-        if (!_changed.TryGetValue(page, out var image))
+        if (_changed.Find(page) is { } changed)
         {
-            RequireWritable();
-            image = Read(page).ToArray();
-            _changed.Add(page, image);
+            return changed;
         }
 
+        RequireWritable();
+        var image = Read(page).ToArray();
+        _changed.Set(page, image);
         return image;
     }
 
@@ -66,7 +67,7 @@ internal sealed class TransactionPages
         PageCount = Math.Max(PageCount, page);
         var image = new byte[PageSize];
         PageLayout.SetHeader(image, kind, key);
-        _changed[page] = image;
+        _changed.Set(page, image);
         return image;
     }
 
@@ -74,7 +75,7 @@ internal sealed class TransactionPages
     public void Truncate(uint pageCount) => PageCount = pageCount;
 
     /// <summary>What follows can be undone.</summary>
-    public void Savepoint() => _savepoint = (Copy(_changed), PageCount);
+    public void Savepoint() => _savepoint = (_changed.Clone(), PageCount);
 
     /// <summary>Undoes what followed; it can be undone again.</summary>
     public void RollbackTo()
@@ -84,7 +85,7 @@ internal sealed class TransactionPages
             throw new SimDatabaseException(SQLITE_ERROR, "no such savepoint");
         }
 
-        _changed = Copy(savepoint.Changed);
+        _changed = savepoint.Changed.Clone();
         PageCount = savepoint.PageCount;
     }
 
@@ -96,13 +97,8 @@ internal sealed class TransactionPages
         var counter = PageLayout.CounterOf(page1) + 1;
         PageLayout.SetCounter(page1, counter, PageCount);
         var versions = new List<PageVersion>(_changed.Count);
-        foreach (var (page, image) in _changed)
+        foreach (var (page, image) in _changed.UpTo(PageCount))
         {
-            if (page > PageCount)
-            {
-                break;
-            }
-
             if (page > 1)
             {
                 PageLayout.SetStamp(image, counter);
@@ -129,16 +125,5 @@ internal sealed class TransactionPages
         {
             throw new SimDatabaseException(SQLITE_READONLY, "a read-only transaction cannot write");
         }
-    }
-
-    private static SortedDictionary<uint, byte[]> Copy(SortedDictionary<uint, byte[]> pages)
-    {
-        var copy = new SortedDictionary<uint, byte[]>();
-        foreach (var (page, image) in pages)
-        {
-            copy.Add(page, [.. image]);
-        }
-
-        return copy;
     }
 }
