@@ -17,6 +17,7 @@ internal sealed class RandomWorld : IDisposable
     private readonly SortedDictionary<int, ulong> _heads = [];
     private readonly List<RandomClient> _clients = [];
     private readonly RandomPlainClient[] _plain;
+    private readonly double _schemaChance;
     private RandomPlainClient? _runningPlain;
     private long _term;
     private long _value;
@@ -26,6 +27,7 @@ internal sealed class RandomWorld : IDisposable
     {
         _fixture = fixture;
         Random = new SeededRandom(seed);
+        _schemaChance = Random.Pick([0.02, 0.1, 0.4]);
         Leader = fixture.Leader();
         _nodes = [Leader, fixture.Follower(2)];
         _term = Leader.Term;
@@ -82,7 +84,12 @@ internal sealed class RandomWorld : IDisposable
     {
         var value = ++_value;
         var key = Random.Next(3);
-        return (mayWrite ? Random.Next(15) : Random.Next(4)) switch
+        if (mayWrite && Random.Chance(_schemaChance))
+        {
+            return new Op(OpKind.ChangeSchema, 0, value);
+        }
+
+        return (mayWrite ? Random.Next(14) : Random.Next(4)) switch
         {
             0 => new Op(OpKind.ReadRegister, key),
             1 => new Op(OpKind.ReadList, key),
@@ -93,8 +100,7 @@ internal sealed class RandomWorld : IDisposable
             8 or 9 => new Op(OpKind.Append, key, value),
             10 => new Op(OpKind.Transfer, key, Random.Next(150), key + 1),
             11 => new Op(OpKind.WriteBlob, key, value, Random.Next(Random.Chance(0.1) ? 100_000 : 2_000)),
-            12 => new Op(OpKind.ChangeSchema, 0, value),
-            13 => new Op(OpKind.Savepoint),
+            12 => new Op(OpKind.Savepoint),
             _ => new Op(OpKind.RollbackTo),
         };
     }
