@@ -34,6 +34,18 @@ public sealed class DriveProgramTests
             """{"tag":"trace","seq":1,"time":10000000,"event":{"name":"InitState","nid":"1","state":{"term":0,"vote":"0","commit":0},"role":"StateFollower","log":0,"conf":[["1"],[]]}}""" + "\n"));
     }
 
+    [Test]
+    public void What_production_code_refuses_is_an_error_of_the_command()
+    {
+        var session = new DriveSession(new DriveCluster(trace: null));
+        session.Execute("""{"cmd":"add","ids":[1],"voters":[1]}""");
+        var tooMany = string.Join(",", Enumerable.Range(2, ConfigurationCodec.MaxMembers));
+        Assert.That(
+            session.Execute($$"""{"cmd":"add","ids":[2],"log":[{"term":1,"voters":[1,{{tooMany}}]}]}"""),
+            Does.StartWith("""{"ok":false,"error":"1025 members; at most 1024 can be encoded."""));
+        Assert.That(session.Execute("""{"cmd":"version"}"""), Does.StartWith("""{"ok":true"""));
+    }
+
     [TestCase("--trace")]
     [TestCase("--trace", "file", "more")]
     [TestCase("--mutant", "R1")]
