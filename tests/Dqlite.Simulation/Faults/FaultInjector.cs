@@ -94,8 +94,7 @@ internal sealed partial class FaultInjector(SimCluster cluster, Admin admin)
 
                 break;
             case FaultKind.Restart:
-                node.StopPolitely();
-                StartLater(node, fault.DurationNs);
+                node.StopPolitely(() => StartLater(node, fault.DurationNs));
                 break;
             case FaultKind.Pause:
                 node.Machine.Pause();
