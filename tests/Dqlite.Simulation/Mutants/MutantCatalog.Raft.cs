@@ -53,6 +53,8 @@ internal static partial class MutantCatalog
             "A node starts with a shorter log than it acknowledged; a leader without a committed entry."),
         Managed("R19", "A checkpoint does not make its target durable before it writes pages: a torn file passes for the old state.", PowerCuts | SmallLog | Kills,
             "Rot that nobody injected, a replay that gives another checksum, or a node that stops for one of them."),
+        Managed("R19b", "A checkpoint calls done what was applied while it ran, and is not in the file.", SmallLog | PowerCuts | Kills,
+            "After a restart entries are passed over: a checksum that differs, or a node that stops at its next entry."),
         Managed("R20", "A flush that failed is tried again, and then believed.", DiskErrors | PowerCuts,
             "Durable before send: the kernel has dropped what was acknowledged."),
         Managed("R20b", "A leader whose disk hangs, or returns other bytes than were written, goes on leading.", SlowDisk | BitRot,

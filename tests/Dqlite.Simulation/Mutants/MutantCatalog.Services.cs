@@ -15,7 +15,8 @@ internal static partial class MutantCatalog
             "A node does not start, or finds rot, and nothing was done to its disk."),
         Managed("R33", "A follower that is behind the compacted log gets no snapshot.", SmallLog | Partitions | Kills,
             "Liveness: a member does not catch up after everything was mended."),
-        Missing("R34", "A snapshot is installed whatever its sequence and its checksum are.", "The receiver of a snapshot stream has no switch here."),
+        Managed("R34", "A snapshot is installed whatever its sequence and its checksum are.", SmallLog | Partitions | Kills | DamagedStreams,
+            "Replicas differ, rot that nobody injected, or a node that stops at its next entry."),
     ];
 
     private static KnownMutant[] OfReads =>
@@ -76,6 +77,8 @@ internal static partial class MutantCatalog
             "An entry on another base than the last one stops a node."),
         Managed("D5", "A node whose disk was wiped is let in under its old id, and its log may lack what it acknowledged.", Wipes | Kills,
             "One node, two votes in a term; a leader without a committed entry."),
+        Managed("D6", "A checkpoint passes what the node's own log has made durable.", SmallLog | SlowDisk | PowerCuts,
+            "A node does not start after a power cut: its log ends below a checkpoint."),
         Missing("D7", "A checkpoint cuts a transaction of several entries.", "A transaction is one entry; transactions of several entries do not exist yet."),
         Native("D8", "An LSN is used again after a fence.", 8, Partitions | Transfers,
             "A stale page or header looks current: rows that never committed, or lost ones."),
