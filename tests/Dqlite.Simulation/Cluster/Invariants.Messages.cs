@@ -40,6 +40,15 @@ internal sealed partial class Invariants
             case AppendEntriesResponse { Success: true } response:
                 OnAcknowledgement(node, view, response);
                 break;
+            case PreVoteRequest request:
+                OnPreVoteRequest(request);
+                break;
+            case PreVoteResponse response:
+                OnPreVote(node, response);
+                break;
+            case TimeoutNow order:
+                OnTimeoutNow(node, order);
+                break;
             default:
                 break;
         }
@@ -108,6 +117,12 @@ internal sealed partial class Invariants
         {
             var view = ViewOf(node);
             view.Durable = Math.Min(view.Durable, from.Value - 1);
+            view.MustHold = Math.Min(view.MustHold, from.Value - 1);
+            if (view.AcknowledgedIn(node.Node!.Core.CurrentTerm.Value) >= from.Value)
+            {
+                Fail($"log: node {node.Number} truncates from {from}, and it acknowledged {view.AcknowledgedIn(node.Node.Core.CurrentTerm.Value)} in the same term {node.Node.Core.CurrentTerm}");
+            }
+
             if (from.Value <= view.Commit)
             {
                 Fail($"node {node.Number} truncates from {from}, committed is {view.Commit}");

@@ -65,6 +65,7 @@ internal sealed partial class Invariants(SimCluster cluster)
     {
         var core = node.Node!.Core;
         var view = ViewOf(node);
+        CheckStart(node, core, view);
         view.Restart(core);
         if (core.CurrentTerm.Value < view.HighestTerm && !node.IsDamaged)
         {
@@ -75,7 +76,7 @@ internal sealed partial class Invariants(SimCluster cluster)
     }
 
     /// <summary>A node's disk was replaced: whatever runs on it from now on is another node.</summary>
-    public void OnWiped(SimNode node) => _views.Remove(node);
+    public void OnWiped(SimNode node) => _views[node] = ViewOf(node).AfterWipe();
 
     /// <summary>A node refused to start. Without damage to its disk it has no reason to.</summary>
     public void OnRefused(SimNode node, Exception exception)
@@ -102,6 +103,13 @@ internal sealed partial class Invariants(SimCluster cluster)
 
         OnRole(node, core, view);
         OnCommit(node, core, view);
+        if (view.Checked != (core.LastIndex, core.LastTerm, core.ConfigurationIndex))
+        {
+            view.Checked = (core.LastIndex, core.LastTerm, core.ConfigurationIndex);
+            CheckConfiguration(node, core, view);
+        }
+
+        CheckRole(node, core, view);
         var applied = context.Applier.LastApplied.Value;
         if (applied < view.Applied)
         {
@@ -177,6 +185,7 @@ internal sealed partial class Invariants(SimCluster cluster)
             Fail($"election safety: nodes {_leaders[term]} and {core.Id} lead term {term}");
         }
 
+        CheckLeases(node, core);
         LastLeaderTerm = Math.Max(LastLeaderTerm, term);
         // Removed or demoted by an entry that may still be rolled back it may be needed once more (dissertation section 4.2.2).
         if (core.IsConfigurationCommitted && !core.Configuration.IsVoter(core.Id))
@@ -220,6 +229,7 @@ internal sealed partial class Invariants(SimCluster cluster)
             if (index >= _committed.Count)
             {
                 _committed.Add((term, core.CurrentTerm.Value));
+                _committedAtNs.Add(cluster.Scheduler.NowNs);
             }
             else if (_committed[(int)index].Term != term)
             {
@@ -294,6 +304,22 @@ internal sealed partial class Invariants(SimCluster cluster)
         /// <summary>Highest term of a message that left, which its disk must hold.</summary>
         public long DurableTerm { get; set; }
 
+        /// <summary>What the membership check has looked at.</summary>
+        public (LogIndex, Term, LogIndex) Checked { get; set; }
+
+        public long ConfigurationIndex { get; set; }
+
+        public long[]? Voters { get; set; }
+
+        public bool WasVoter { get; set; }
+
+        public int TransferTicks { get; set; }
+
+        public long? TransferSinceNs { get; set; }
+
+        /// <summary>Acknowledged, and not truncated since: its disk holds it.</summary>
+        public long MustHold { get; set; }
+
         /// <summary>Entries up to here were seen to be durable.</summary>
         public long Durable { get; set; }
 
@@ -304,10 +330,17 @@ internal sealed partial class Invariants(SimCluster cluster)
             Commit = core.CommitIndex.Value;
             Applied = 0;
             Durable = 0;
+            Checked = default;
+            WasVoter = false;
+            TransferSinceNs = null;
         }
+
+        /// <summary>Of all that it was, what it has acknowledged may still be under way.</summary>
+        public NodeView AfterWipe() => new() { _acknowledgedTerm = _acknowledgedTerm, _acknowledged = _acknowledged };
 
         public void OnAcknowledged(long term, long match)
         {
+            MustHold = Math.Max(MustHold, match);
             _acknowledged = term == _acknowledgedTerm ? Math.Max(_acknowledged, match) : match;
             _acknowledgedTerm = term;
         }

@@ -35,6 +35,7 @@ internal sealed class NodeObserver(Invariants invariants, SimNode node, Tracing.
     public void OnOutputs(RaftOutputs outputs)
     {
         invariants.OnAppended(node, outputs);
+        invariants.OnOutputs(node, outputs);
         trace?.OnOutputs(Core, outputs);
     }
 }

@@ -136,6 +136,7 @@ internal sealed class SimCluster
         RetainedLogBytes = Shape.RetainedLogBytes,
         LogCacheBytes = Shape.LogCacheBytes,
         MaxPipelinedEntries = Shape.MaxPipelinedEntries,
+        MaxAppendBytes = Shape.MaxAppendBytes,
         MaxTransactionBytes = 4 << 20,
         MaxWriteTransactionHold = TimeSpan.FromSeconds(2),
         PlainWriterTimeout = TimeSpan.FromSeconds(2),

@@ -37,6 +37,7 @@ internal sealed class SimNode
         Machine = new Machine(number, cluster.Random);
         Delays = new WorkDelays(_random.Stream("delays"));
         Machine.Crashed += OnCrashed;
+        Machine.Resumed += () => ResumedAtNs = cluster.Scheduler.NowNs;
         Clock = NewClock();
         cluster.Network.Add(Machine, Address);
         Options = cluster.OptionsOf(this, members);
@@ -71,6 +72,9 @@ internal sealed class SimNode
 
     /// <summary>Whether it waits to be taken into the cluster.</summary>
     public bool IsBlank { get; private set; } = true;
+
+    /// <summary>When it last went on after a pause.</summary>
+    public long ResumedAtNs { get; private set; }
 
     /// <summary>How far the wall clock was moved; nothing may depend on it.</summary>
     public long WallOffsetNs { get; private set; }

@@ -22,7 +22,7 @@ internal sealed class QuietProbes(SimCluster cluster, Admin admin)
     private RaftCore? LeaderCore => cluster.Leader?.Node?.Core;
 
     /// <summary>How long all of them take at most.</summary>
-    public static long MaxNs(SimShape shape) => 80 * shape.ElectionTimeoutNs;
+    public static long MaxNs(SimShape shape) => 120 * shape.ElectionTimeoutNs;
 
     /// <summary>Runs them, as long as nothing was found.</summary>
     public async Task RunAsync()
@@ -32,7 +32,7 @@ internal sealed class QuietProbes(SimCluster cluster, Admin admin)
             return;
         }
 
-        foreach (var probe in new Func<Task>[] { StayQuietAsync, ComeBackAsync, ReplaceLeaderAsync, HandOverAsync })
+        foreach (var probe in new Func<Task>[] { StayQuietAsync, ComeBackAsync, ReplaceLeaderAsync, HandOverAsync, StepDownAsync })
         {
             await probe();
             if (cluster.Invariants.Failure is not null)
@@ -99,6 +99,43 @@ internal sealed class QuietProbes(SimCluster cluster, Admin admin)
         Expect(term, $"node {old.Number} was killed and came back");
     }
 
+    /// <summary>A leader that hears no majority does not go on as one (R9); nor does one whose disk hangs (R20).</summary>
+    private async Task StepDownAsync()
+    {
+        await WaitAsync(2);
+        if (LeaderCore is not { Configuration.Voters.Count: >= 3 } || cluster.Leader is not { Node: { } context } old)
+        {
+            return;
+        }
+
+        var hangs = _random.Chance(0.5);
+        cluster.Log.Say($"probe: leader {old.Number} {(hangs ? "has a disk that hangs" : "is cut off")}");
+        if (hangs)
+        {
+            old.Delays.DiskStuckUntilNs = cluster.Scheduler.NowNs + (20 * TimeoutNs);
+            context.Call((nowNs, outputs) => context.Requests.Serve(
+                new LeaderRequest(LeaderOperation.CreateDatabase, "probe", cluster.Tier.PageSize), nowNs, outputs, static _ => { }));
+        }
+        else
+        {
+            cluster.Network.Isolate(old.Number);
+        }
+
+        await WaitAsync(4);
+        if (context.Core.Role == RaftRole.Leader && cluster.Leader == old)
+        {
+            cluster.Invariants.Fail($"liveness: leader {old.Number}, which {(hangs ? "has a disk that hangs" : "is cut off")}, still leads after 4 election timeouts");
+        }
+
+        old.Delays.DiskStuckUntilNs = 0;
+        cluster.Network.Heal();
+        await WaitAsync(ElectionTimeouts);
+        if (cluster.Leader?.Node?.CanWrite != true)
+        {
+            cluster.Invariants.Fail($"liveness: no leader within {ElectionTimeouts} election timeouts after leader {old.Number} was heard again");
+        }
+    }
+
     /// <summary>Leadership goes where it is asked to go, without waiting for a timeout (R41, R43), and not where it cannot (R42).</summary>
     private async Task HandOverAsync()
     {
@@ -115,6 +152,7 @@ internal sealed class QuietProbes(SimCluster cluster, Admin admin)
             return;
         }
 
+        await ExpectRefusalsAsync(core);
         var target = _random.Pick(targets);
         cluster.Log.Say($"probe: leadership goes from {core.Id} to {target}");
         await admin.AskAsync(new LeaderRequest(LeaderOperation.Transfer, NodeId: target.Value), cluster.Scheduler.NowNs + TimeoutNs);
@@ -122,6 +160,17 @@ internal sealed class QuietProbes(SimCluster cluster, Admin admin)
         if (LeaderCore?.Id != target || cluster.Leader!.Node!.CanWrite != true)
         {
             cluster.Invariants.Fail($"transfer: leadership was to go to node {target}; a timeout later {LeaderCore?.Id.ToString() ?? "nobody"} leads");
+        }
+    }
+
+    /// <summary>Whoever cannot lead is no target.</summary>
+    private async Task ExpectRefusalsAsync(RaftCore core)
+    {
+        var nonVoter = core.Configuration.Members.Where(member => member.Role == MemberRole.NonVoter).Select(member => member.Id.Value).FirstOrDefault(9_999_999);
+        var reply = await admin.AskAsync(new LeaderRequest(LeaderOperation.Transfer, NodeId: nonVoter), cluster.Scheduler.NowNs + TimeoutNs);
+        if (reply?.Status != LeaderStatus.Refused || core.IsTransferInProgress)
+        {
+            cluster.Invariants.Fail($"transfer: one to {nonVoter}, which cannot lead, was answered with {reply?.Status.ToString() ?? "nothing"}");
         }
     }
 

@@ -51,6 +51,9 @@ internal sealed record SimShape
 
     public required int MaxPipelinedEntries { get; init; }
 
+    /// <summary>Entries of one message, in bytes.</summary>
+    public required int MaxAppendBytes { get; init; }
+
     public required int MaxNodes { get; init; }
 
     /// <summary>Mean delay of a message.</summary>
@@ -101,6 +104,7 @@ internal sealed record SimShape
             CheckpointLogBytes = (isSmallLog ? random.Between(8L, 64L) : random.Between(128L, 512L)) << 10,
             RetainedLogBytes = (isSmallLog ? random.Between(4L, 64L) : random.Between(256L, 2048L)) << 10,
             LogCacheBytes = random.Pick<long>([16, 64, 1024]) << 10,
+            MaxAppendBytes = needs.HasFlag(MutantNeeds.SmallMessages) || random.Chance(0.4) ? random.Between(512, 8192) : 1 << 20,
             MaxPipelinedEntries = random.Pick([1, 2, 2, 4, 8]),
             LinkDelayNs = random.Pick<long>([50_000, 200_000, 200_000, 1_000_000, 5_000_000]),
             LossChance = random.Pick([0, 0.002, 0.02]),

@@ -141,7 +141,7 @@ internal sealed partial class SimClient
     private async Task CommitAsync(Attempt write, ulong lsn)
     {
         var commit = write.Database.WaitCommittedAsync(lsn);
-        var isAnswered = await _cluster.Waits.For(commit, AnswerTimeoutNs);
+        var isAnswered = await _cluster.Waits.For(commit, _random.Chance(0.1) ? _random.Between(100_000L, 300_000_000L) : AnswerTimeoutNs);
         if (!IsAlive(write.Node, write.Life))
         {
             Observe(commit);
@@ -149,8 +149,7 @@ internal sealed partial class SimClient
         }
         else if (!isAnswered)
         {
-            Remember(await AskIdAsync(write, lsn));
-            Info(write);
+            await AskIdAsync(write, lsn);
         }
         else if (commit.IsCompletedSuccessfully)
         {
@@ -173,17 +172,20 @@ internal sealed partial class SimClient
         }
     }
 
-    private async Task<CommitId?> AskIdAsync(Attempt write, ulong lsn)
+    /// <summary>A client that waits no longer learns the id of its commit, or that it was never proposed and has failed for good.</summary>
+    private async Task AskIdAsync(Attempt write, ulong lsn)
     {
         var asked = write.Database.GetCommitIdAsync(lsn);
         var isAnswered = await _cluster.Waits.For(asked, AnswerTimeoutNs);
-        if (isAnswered && asked.IsCompletedSuccessfully)
+        if (isAnswered && asked.IsCompletedSuccessfully && asked.Result is null)
         {
-            return asked.Result;
+            Fail(write);
+            return;
         }
 
         Observe(asked);
-        return null;
+        Remember(asked.IsCompletedSuccessfully ? asked.Result : null);
+        Info(write);
     }
 
     private void Remember(CommitId? commit)
