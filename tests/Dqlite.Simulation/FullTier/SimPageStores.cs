@@ -13,6 +13,9 @@ internal sealed class SimPageStores : IPageStoreFactory
 {
     private const long LookEveryNs = 1_000_000;
 
+    /// <summary>Ten seconds: the engine has given every read an answer long before.</summary>
+    private const int MaxLooks = 10_000;
+
     private Exception? _failure;
 
     /// <inheritdoc/>
@@ -42,7 +45,7 @@ internal sealed class SimPageStores : IPageStoreFactory
         try
         {
             // Without a wait the barrier fails, as it does for a node that cannot reach the others.
-            while (!task.IsCompleted && ShimDisk.Wait is { } wait)
+            for (var i = 0; i < MaxLooks && !task.IsCompleted && ShimDisk.Wait is { } wait; i++)
             {
                 wait(MonotonicClock.NowNs + LookEveryNs);
             }
