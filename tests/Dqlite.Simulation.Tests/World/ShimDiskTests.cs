@@ -1,5 +1,7 @@
 using Dqlite.Simulation.World;
 using Dqlite.Sqlite;
+using SQLitePCL;
+using static SQLitePCL.raw;
 
 namespace Dqlite.Simulation.Tests.World;
 
@@ -104,16 +106,75 @@ public sealed class ShimDiskTests
     }
 
     [Test]
-    public void A_database_is_built_checkpointed_and_reopened_on_a_simulated_disk()
+    public void A_blocking_commit_waits_in_simulated_time_while_the_simulation_goes_on()
     {
         var bed = new DiskBed();
         _shim.Attach(bed.Disk);
-        var (path, sums) = (bed.PathOf("a.db"), bed.PathOf("a.sums"));
-        var checksum = PageDatabase.CreateFiles(path, sums, 4096, 0);
-        Assert.That(bed.Content("a.db"), Has.Length.EqualTo(4096));
-        Assert.That(checksum, Is.Not.Zero);
-        DurableFile.SyncDirectory(bed.Disk.Root);
+        using var pages = OpenDatabase(bed, bed.Disk.Root + "/a");
+        pages.Lead(1);
+        var rc = sqlite3_open_v2(bed.PathOf("a.db"), out var connection, SQLITE_OPEN_READWRITE, ShimRuntime.VfsName);
+        Assert.That(rc, Is.Zero);
+        var nowNs = 1_000L;
+        ShimDisk.Clock = () => nowNs;
+        Assert.That(sqlite3_exec(connection, "CREATE TABLE lost(x)"), Is.EqualTo(SQLITE_IOERR), "nobody lets time pass");
+        Assert.That(sqlite3_extended_errcode(connection), Is.EqualTo(ShimResult.OutcomeUnknown));
+
+        ShimDisk.Wait = deadlineNs =>
+        {
+            nowNs += 1_000_000;
+            using var batch = pages.Poll(long.MaxValue);
+            pages.Commit(batch?.LsnLast ?? pages.State.DraftLsn);
+            return nowNs < deadlineNs;
+        };
+        Assert.That(sqlite3_exec(connection, "CREATE TABLE t(x); INSERT INTO t VALUES(1), (2)"), Is.Zero, sqlite3_errmsg(connection).utf8_to_string());
+        Assert.That(nowNs, Is.GreaterThan(1_000_000));
+        sqlite3_close_v2(connection);
+    }
+
+    [Test]
+    public void A_checkpoint_on_a_simulated_disk_survives_a_power_cut()
+    {
+        var bed = new DiskBed();
+        _shim.Attach(bed.Disk);
+        using (var pages = OpenDatabase(bed, bed.Disk.Root + "/a"))
+        {
+            pages.Apply([1, 2], [.. PageImage(bed), .. new byte[4096]], 2, 0);
+            pages.Checkpoint(pages.State.CommittedLsn);
+            pages.CheckpointDone(pages.State.CommittedLsn);
+        }
+
+        var written = bed.Content("a.db");
+        Assert.That(written, Has.Length.EqualTo(2 * 4096));
         bed.CutPowerAndStart();
-        Assert.That(bed.Content("a.db"), Has.Length.EqualTo(4096));
+        Assert.That(bed.Content("a.db"), Is.EqualTo(written));
+    }
+
+    private static byte[] PageImage(DiskBed bed) => bed.Content("a.db")[..4096];
+
+    private static PageDatabase OpenDatabase(DiskBed bed, string path)
+    {
+        var checksum = PageDatabase.CreateFiles(path + ".db", path + ".sums", 4096, 0);
+        bed.Disk.SyncDirectory(bed.Disk.Root);
+        var options = new PageDatabaseOptions { Path = path + ".db", SumsPath = path + ".sums", PageSize = 4096, PageCount = 1, Checksum = checksum };
+        var pages = PageDatabase.Open(options, new NoEvents());
+        pages.SetServing(ShimResult.Ok);
+        return pages;
+    }
+
+    private sealed class NoEvents : IPageDatabaseEvents
+    {
+        public void OnDraft()
+        {
+        }
+
+        public void OnSlot(ulong ticket, int resultCode)
+        {
+        }
+
+        public int ReadBarrier() => ShimResult.Ok;
+
+        public void OnRot(uint pageNumber)
+        {
+        }
     }
 }

@@ -118,10 +118,11 @@ internal sealed partial class SimInode(ulong number)
     public void Resize(long length, long mtimeNs)
     {
         MtimeNs = mtimeNs;
+        var before = Math.Min(Length, _content.Length);
         Length = checked((int)length);
-        if (Length < _content.Length)
+        if (Length < before)
         {
-            _content.AsSpan(Length).Clear();
+            _content.AsSpan(Length, before - Length).Clear();
         }
 
         _shortestLength = Math.Min(_shortestLength, Length);
@@ -246,9 +247,10 @@ internal sealed partial class SimInode(ulong number)
     /// <summary>What a truncation took away does not come back when the file has grown again.</summary>
     private void CutDurable()
     {
-        if (_shortestLength < _durable.Length)
+        var end = Math.Min(_durableLength, _durable.Length);
+        if (_shortestLength < end)
         {
-            _durable.AsSpan(_shortestLength).Clear();
+            _durable.AsSpan(_shortestLength, end - _shortestLength).Clear();
         }
     }
 
