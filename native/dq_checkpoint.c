@@ -28,7 +28,7 @@ void dq_checkpoint_forget(dq_db *db) {
 /* ---- step 1 ---------------------------------------------------------------------------- */
 
 static int add_page(dq_db *db, uint32_t page, uint64_t lsn, uint32_t *capacity) {
-  dq_version *v = dq_store_find(db->gen, page, lsn);
+  dq_version *v = dq_store_find(db->gen, page, DQ_MUTANT(59) ? UINT64_MAX : lsn);
   if (!v || !v->image) return SQLITE_OK;
   if (db->ckpt_count == *capacity) {
     uint32_t grown = *capacity ? *capacity * 2 : 256;
@@ -72,7 +72,7 @@ static int read_before_image(dq_db *db, uint32_t page, dq_version **out) {
     int64_t got = dq_file_read(gen->fd, image->data, gen->page_size, (int64_t)(page - 1) * gen->page_size);
     uint64_t sum = dq_page_checksum(page, image->data, gen->page_size);
     if (got < 0) rc = SQLITE_IOERR_READ;
-    else if (got != gen->page_size || sum != gen->sums[page - 1]) rc = DQ_PAGE_ROT;
+    else if ((got != gen->page_size || sum != gen->sums[page - 1]) && !DQ_MUTANT(67)) rc = DQ_PAGE_ROT;
     v->image = image;
     v->sum = sum;
   }
@@ -89,7 +89,7 @@ static int keep_before_image(dq_db *db, uint32_t page) {
   dq_gen *gen = db->ckpt_gen;
   dq_version *v = NULL;
   dq_lock(db);
-  int needed = page <= gen->file_pages && page <= gen->sums_count && dq_store_needs_before_image(gen, page);
+  int needed = page <= gen->file_pages && page <= gen->sums_count && dq_store_needs_before_image(gen, page) && !DQ_MUTANT(61);
   dq_unlock(db);
   if (needed) {
     int rc = read_before_image(db, page, &v);
@@ -151,7 +151,7 @@ static int truncate_file(dq_db *db, uint32_t page_count) {
   dq_lock(db);
   int needed = 0;
   for (dq_snap *s = gen->oldest; s; s = s->next)
-    if (s->page_count > page_count) needed = 1;
+    if (s->page_count > page_count && !DQ_MUTANT(65)) needed = 1;
   int cut = !needed && gen->file_pages > page_count;
   if (cut) gen->file_pages = page_count;
   dq_unlock(db);
@@ -169,7 +169,7 @@ static int write_all(dq_db *db, uint32_t page_count) {
   if (rc == SQLITE_OK) rc = write_sums(db, run, pages);
   dq_free(run);
   if (rc == SQLITE_OK) rc = truncate_file(db, page_count);
-  if (rc == SQLITE_OK && (dq_file_sync(gen->fd) < 0 || dq_file_datasync(gen->sums_fd) < 0)) rc = SQLITE_IOERR_FSYNC;
+  if (rc == SQLITE_OK && ((!DQ_MUTANT(63) && dq_file_sync(gen->fd) < 0) || (!DQ_MUTANT(64) && dq_file_datasync(gen->sums_fd) < 0))) rc = SQLITE_IOERR_FSYNC;
   return rc;
 }
 
@@ -185,8 +185,8 @@ static int begin(dq_db *db, uint64_t lsn, dq_reader *pin, dq_snap *spare) {
   if (db->poisoned) rc = DQ_POISONED;
   else if (db->closed) rc = DQ_NOT_LEADER;
   else if (db->checkpointing || db->recovering || lsn > db->c || lsn < db->checkpoint_lsn) rc = SQLITE_MISUSE;
-  else if (lsn != db->c && !held) rc = SQLITE_BUSY;
-  if (rc == SQLITE_OK) rc = dq_gen_sums_reserve(db->gen, db->page_count_c > db->page_count_d ? db->page_count_c : db->page_count_d);
+  else if (lsn != db->c && !held && !DQ_MUTANT(60)) rc = SQLITE_BUSY;
+  if (rc == SQLITE_OK) rc = dq_gen_sums_reserve(db->gen, held ? held->page_count : db->page_count_c);
   if (rc) {
     dq_free(spare);
     return rc;
@@ -220,7 +220,7 @@ int dq_db_checkpoint(dq_db *db, uint64_t lsn, uint32_t *page_count, uint64_t *ch
   rc = collect(db, lsn);
   for (uint32_t i = 0; i < db->ckpt_count && rc == SQLITE_OK && db->ckpt[i].page <= count; i++) rc = keep_before_image(db, db->ckpt[i].page);
   if (rc == SQLITE_OK) {
-    grace_period(db);
+    if (!DQ_MUTANT(62)) grace_period(db);
     rc = write_all(db, count);
   }
   dq_lock(db);

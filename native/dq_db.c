@@ -50,7 +50,7 @@ void dq_unlock(dq_db *db) {
 
 void dq_report_rot(dq_db *db, uint32_t page) {
   pthread_mutex_lock(&db->lock);
-  int call = !db->silent && db->config.on_rot;
+  int call = !db->silent && db->config.on_rot && !DQ_MUTANT(70);
   if (call) db->callbacks++;
   pthread_mutex_unlock(&db->lock);
   if (!call) return;
@@ -232,7 +232,7 @@ void dq_db_close(dq_db *db) {
   db->term = 0;
   db->lease = 0;
   db->fences++;
-  for (dq_reader *r = db->readers; r; r = r->next)
+  for (dq_reader *r = db->readers; r && !DQ_MUTANT(32); r = r->next)
     if (r->handle) {
       r->handle->dead = DQ_NOT_LEADER;
       if (r->lsn > db->c && r->snap) dq_reader_end(db, r);
@@ -286,6 +286,7 @@ int dq_db_set_serving(dq_db *db, int rc) {
 int dq_db_set_drafting(dq_db *db, int rc) {
   dq_lock(db);
   db->drafting_rc = rc;
+  dq_slot_pump(db);
   int result = db->poisoned ? DQ_POISONED : SQLITE_OK;
   dq_unlock(db);
   return result;
@@ -366,11 +367,11 @@ typedef struct page_read {
 
 /* Lock held. Finds where the page is. */
 static int locate(dq_db *db, dq_reader *r, uint32_t page, page_read *out) {
-  uint32_t page_count = r->snap ? r->page_count : db->page_count_c;
-  uint64_t lsn = r->snap ? r->lsn : db->c;
-  *out = (page_read){.gen = r->snap ? r->gen : db->gen};
+  uint32_t page_count = r->snap && !DQ_MUTANT(20) ? r->page_count : db->page_count_c;
+  uint64_t lsn = r->snap && !DQ_MUTANT(21) ? r->lsn : db->c;
+  *out = (page_read){.gen = r->snap && !DQ_MUTANT(73) ? r->gen : db->gen};
   if (db->poisoned) return DQ_POISONED;
-  if (r->revoked) return r->revoked;
+  if (r->revoked && !DQ_MUTANT(77)) return r->revoked;
   if (page == dq_lock_page(db->page_size) || page > page_count) {
     out->zero = 1;
     return page > page_count ? SQLITE_IOERR_SHORT_READ : SQLITE_OK;
@@ -381,7 +382,7 @@ static int locate(dq_db *db, dq_reader *r, uint32_t page, page_read *out) {
     out->image = v->image;
     return SQLITE_OK;
   }
-  out->verify = !db->recovering;
+  out->verify = !db->recovering && !DQ_MUTANT(69);
   out->expected = page <= out->gen->sums_count ? out->gen->sums[page - 1] : 0;
   dq_gen_ref(out->gen);
   r->file_epoch = db->epoch;

@@ -10,7 +10,7 @@
 ** lock page counts as absent (it never has a checksum: 0). */
 uint64_t dq_changes_checksum(const dq_db *db, const dq_changes *changes, uint32_t page_count) {
   uint64_t sum = db->checksum_d;
-  for (uint32_t page = page_count + 1; page <= db->page_count_d; page++) sum ^= dq_store_newest_sum(db->gen, page);
+  for (uint32_t page = page_count + 1; page <= db->page_count_d && !DQ_MUTANT(54); page++) sum ^= dq_store_newest_sum(db->gen, page);
   for (uint32_t i = 0; i < changes->count; i++) {
     const dq_change *change = &changes->items[i];
     if (change->page <= db->page_count_d) sum ^= dq_store_newest_sum(db->gen, change->page);
@@ -25,6 +25,7 @@ static uint64_t advance(dq_db *db, dq_changes *changes, uint32_t page_count, uin
   for (uint32_t i = 0; i < changes->count; i++) {
     if (changes->items[i].page == 1) db->cookie_d = dq_get4(changes->items[i].image->data + 40);
     dq_store_insert(db->gen, &changes->items[i], lsn);
+    if (DQ_MUTANT(26)) dq_store_supersede(db->gen, changes->items[i].page, lsn);
   }
   db->d = lsn;
   db->page_count_d = page_count;
@@ -59,8 +60,9 @@ static int refuse(dq_handle *h) {
   int rc = dq_handle_usable(h);
   if (rc) return rc;
   if (!db->term) return DQ_NOT_LEADER;
+  if (DQ_MUTANT(52)) return SQLITE_OK;
   if (!dq_handle_holds_slot(h)) return h->slot_rc ? h->slot_rc : DQ_SLOT_REVOKED;
-  if (!h->in_write || !h->reader.snap || h->reader.lsn != db->d) return dq_poison(db);
+  if (!h->in_write || !h->reader.snap || (h->reader.lsn != db->d && !DQ_MUTANT(29))) return dq_poison(db);
   return SQLITE_OK;
 }
 
@@ -71,7 +73,7 @@ static int wait_for_raft(dq_handle *h, dq_commit_waiter *w) {
   int64_t deadline = dq_add_ns(dq_now_ns(), db->config.commit_timeout_ns);
   while (!w->decided) {
     if (dq_now_ns() >= deadline) {
-      w->rc = DQ_OUTCOME_UNKNOWN;
+      w->rc = DQ_MUTANT(41) ? DQ_NOT_LEADER : DQ_OUTCOME_UNKNOWN;
       break;
     }
     dq_sys.wait(dq_sys.ctx, &w->cond, &db->lock, deadline);
@@ -101,14 +103,16 @@ static void draft(dq_handle *h, dq_draft *draft, dq_snap *spare) {
   if (draft->cookie_changed) db->cookie_lsn = draft->lsn;
   queue_draft(db, draft);
   h->drafted = 1;
-  h->draft_lsn = h->new_lsn = h->seen_lsn = draft->lsn;
+  h->draft_lsn = h->new_lsn = draft->lsn;
+  if (!DQ_MUTANT(4)) h->seen_lsn = draft->lsn;
   h->draft_term = draft->term;
   h->new_page_count = draft->page_count;
   h->draft_gen = db->gen;
   dq_gen_ref(db->gen);
-  h->draft_snap = dq_snap_acquire(db->gen, spare, draft->lsn, draft->page_count, draft->checksum);
+  h->draft_snap = DQ_MUTANT(23) ? spare : dq_snap_acquire(db->gen, spare, draft->lsn, draft->page_count, draft->checksum);
+  if (DQ_MUTANT(23)) dq_reader_end(db, &h->reader);
   h->ticket = 0;
-  dq_slot_free(db);
+  if (h->own || !DQ_MUTANT(39)) dq_slot_free(db);
 }
 
 /* Takes over the change set. Returns what the commit point answers SQLite. */
@@ -133,7 +137,7 @@ int dq_draft_make(dq_handle *h, uint32_t page_count, dq_changes *changes) {
   made->bytes = (uint64_t)changes->count * db->page_size;
   *changes = (dq_changes){0};
   draft(h, made, spare);
-  if (!h->own) {
+  if (!h->own && !DQ_MUTANT(38)) {
     dq_commit_waiter w = {.lsn = h->new_lsn};
     start_waiting(db, &w);
     dq_unlock(db); /* on_draft and on_slot before the wait */
@@ -155,13 +159,13 @@ static void decide(dq_commit_waiter *w, int rc) {
 
 void dq_decide_commit_waiters(dq_db *db) {
   for (dq_commit_waiter *w = db->commit_waiters; w; w = w->next)
-    if (!w->decided && !w->fenced && w->lsn <= db->c) decide(w, SQLITE_OK);
+    if (!w->decided && (!w->fenced || DQ_MUTANT(14)) && w->lsn <= db->c) decide(w, SQLITE_OK);
 }
 
 void dq_fail_commit_waiters(dq_db *db) {
   uint64_t first = db->unpolled ? db->unpolled->lsn : UINT64_MAX;
   for (dq_commit_waiter *w = db->commit_waiters; w; w = w->next)
-    if (!w->decided) decide(w, !w->fenced && w->lsn >= first ? DQ_NOT_LEADER : DQ_OUTCOME_UNKNOWN);
+    if (!w->decided) decide(w, (!w->fenced && w->lsn >= first) || DQ_MUTANT(42) ? DQ_NOT_LEADER : DQ_OUTCOME_UNKNOWN);
 }
 
 int dq_db_resolve(dq_db *db, uint64_t lsn_first, uint64_t lsn_last, int committed) {
@@ -235,6 +239,10 @@ int dq_db_poll(dq_db *db, uint64_t max_bytes, dq_batch **out) {
     p->batch.page_size = db->page_size;
     p->db = db;
     dq_db_ref(db);
+    for (uint32_t i = 0; DQ_MUTANT(53) && i < p->changes.count; i++) {
+      dq_image_unref(p->changes.items[i].image);
+      p->changes.items[i].image = NULL;
+    }
     db->unpolled = end;
     db->queued -= drafts;
     *out = &p->batch;
@@ -263,7 +271,7 @@ static void moved(dq_db *db) {
   dq_decide_commit_waiters(db);
   if (db->moved_waiters) dq_sys.wake_all(dq_sys.ctx, &db->moved);
   dq_bound_readers(db);
-  dq_slot_pump(db);
+  if (!DQ_MUTANT(58)) dq_slot_pump(db);
 }
 
 int dq_db_commit(dq_db *db, uint64_t lsn) {
@@ -274,7 +282,7 @@ int dq_db_commit(dq_db *db, uint64_t lsn) {
   while (last && last->lsn < lsn) last = last->next;
   if (db->poisoned) rc = DQ_POISONED;
   else if (db->closed) rc = DQ_NOT_LEADER;
-  else if (lsn > db->c && (!last || last->lsn != lsn || last == db->unpolled)) rc = SQLITE_MISUSE;
+  else if (lsn > db->c && (!last || last->lsn != lsn || (db->unpolled && db->unpolled->lsn <= lsn))) rc = SQLITE_MISUSE;
   if (rc == SQLITE_OK && lsn > db->c) {
     db->c = lsn;
     db->page_count_c = last->page_count;
@@ -321,7 +329,7 @@ static int apply(dq_db *db, dq_changes *changes, uint32_t page_count, uint64_t c
   if (db->closed) return DQ_NOT_LEADER;
   if (db->term || db->c != db->d) return SQLITE_MISUSE;
   uint64_t sum = dq_changes_checksum(db, changes, page_count);
-  if (checksum && sum != checksum && !db->recovering) return SQLITE_CORRUPT;
+  if (checksum && sum != checksum && !db->recovering && !DQ_MUTANT(13)) return SQLITE_CORRUPT;
   int rc = dq_store_reserve(db->gen, changes);
   if (rc) return rc;
   db->c = advance(db, changes, page_count, sum);

@@ -79,7 +79,8 @@ int dq_handle_connect(dq_handle *h, sqlite3 *sqlite) {
 
 void dq_handle_drop_draft_snap(dq_handle *h) {
   if (!h->draft_snap) return;
-  dq_snap_release(h->draft_gen, h->draft_snap);
+  if (DQ_MUTANT(23)) dq_free(h->draft_snap);
+  else dq_snap_release(h->draft_gen, h->draft_snap);
   dq_gen_unref(h->db, h->draft_gen);
   h->draft_snap = NULL;
   h->draft_gen = NULL;
@@ -92,7 +93,7 @@ void dq_handle_close(dq_handle *h) {
   dq_handle_drop_draft_snap(h);
   dq_reader_end(db, &h->reader);
   dq_reader_unlink(db, &h->reader);
-  if (dq_handle_holds_slot(h)) dq_slot_free(db);
+  if (dq_handle_holds_slot(h) && !DQ_MUTANT(31)) dq_slot_free(db);
   db->handles--;
   dq_unlock(db);
   leave_conn(h);
@@ -109,7 +110,7 @@ int dq_handle_holds_slot(const dq_handle *h) { return h->db->slot.held && h->db-
 int dq_handle_usable(dq_handle *h) {
   if (h->dead) return h->dead;
   if (h->db->poisoned) return DQ_POISONED;
-  if (h->db->closed) return DQ_NOT_LEADER;
+  if (h->db->closed && !DQ_MUTANT(32)) return DQ_NOT_LEADER;
   return h->reader.revoked;
 }
 
@@ -124,10 +125,10 @@ static int choose(dq_handle *h, enum dq_kind kind, uint64_t *target) {
   dq_db *db = h->db;
   h->reader.revoked = 0;
   int rc = dq_handle_usable(h);
-  if (rc == SQLITE_OK) rc = db->serving_rc;
+  if (rc == SQLITE_OK && !DQ_MUTANT(75)) rc = db->serving_rc;
   if (rc) return rc;
   if (!h->own) return dq_plain_begin(h, kind, target);
-  *target = dq_handle_holds_slot(h) && db->term ? db->d : db->c;
+  *target = (dq_handle_holds_slot(h) || DQ_MUTANT(22)) && db->term ? db->d : db->c;
   return SQLITE_OK;
 }
 
@@ -135,7 +136,7 @@ static void begin_read(dq_handle *h, dq_snap *spare, uint64_t target) {
   dq_reader_begin(h->db, &h->reader, spare, target);
   h->in_read = 1;
   if (h->seen_lsn < target) h->seen_lsn = target;
-  if (h->header_lsn == target) return;
+  if (h->header_lsn == target || (DQ_MUTANT(18) && h->header_lsn)) return;
   dq_index_publish(h, h->reader.page_count);
   h->header_lsn = target;
   h->relock_expected = 1;
@@ -149,12 +150,21 @@ int dq_handle_read_lock(dq_handle *h) {
   dq_snap *spare = dq_alloc(sizeof *spare);
   if (!spare) return SQLITE_IOERR_NOMEM;
   dq_lock(db);
+  if (DQ_MUTANT(17) && h->relock && h->reader.lsn < db->c) {
+    h->relock = 0;
+    dq_reader_end(db, &h->reader);
+  }
   if (h->in_write || h->in_read) {
     /* walRestartLog: the transaction goes on with its snapshot. */
   } else if (h->relock) {
     h->relock = 0;
     h->in_read = 1;
     rc = dq_handle_usable(h);
+    if (DQ_MUTANT(16) && h->reader.lsn < db->c) dq_reader_end(db, &h->reader);
+    if ((DQ_MUTANT(15) || DQ_MUTANT(16)) && !h->reader.snap) {
+      dq_reader_begin(db, &h->reader, spare, DQ_MUTANT(15) ? h->reader.lsn : db->c);
+      spare = NULL;
+    }
   } else {
     rc = choose(h, kind, &target);
     if (rc == SQLITE_OK) {
@@ -190,16 +200,18 @@ void dq_handle_read_unlock(dq_handle *h) {
   if (h->relock_expected) {
     h->relock_expected = 0;
     h->relock = 1;
+    if (DQ_MUTANT(15)) dq_reader_end(db, &h->reader);
     dq_unlock(db);
     return;
   }
   uint64_t lsn = h->reader.lsn;
-  int wait = h->at_draft && lsn > db->c;
+  int wait = h->at_draft && lsn > db->c && !DQ_MUTANT(40);
   dq_handle_note(h, h->reader.revoked);
   dq_handle_drop_draft_snap(h);
   dq_reader_end(db, &h->reader);
   h->at_draft = 0;
-  if (!h->own && dq_handle_holds_slot(h)) dq_slot_free(db); /* it never wrote */
+  if (DQ_MUTANT(3)) h->seen_lsn = 0;
+  if (!h->own && dq_handle_holds_slot(h) && !DQ_MUTANT(30)) dq_slot_free(db); /* it never wrote */
   if (wait) wait_for_what_it_read(h, lsn);
   dq_unlock(db);
   dq_wal_clear(h);
@@ -211,13 +223,14 @@ void dq_handle_read_unlock(dq_handle *h) {
 ** transaction keeps its snapshot. */
 static int get_slot(dq_handle *h) {
   dq_db *db = h->db;
-  if (dq_handle_holds_slot(h)) return h->reader.lsn == db->d ? SQLITE_OK : DQ_UPGRADE_CONFLICT;
+  int newest = h->reader.lsn == db->d || DQ_MUTANT(29);
+  if (dq_handle_holds_slot(h)) return newest ? SQLITE_OK : DQ_UPGRADE_CONFLICT;
   if (h->own) return h->slot_rc ? h->slot_rc : SQLITE_BUSY;
-  if (h->reader.lsn != db->d) return DQ_UPGRADE_CONFLICT;
+  if (!newest) return DQ_UPGRADE_CONFLICT;
   h->slot_rc = 0;
   int rc = dq_slot_acquire(h, dq_add_ns(dq_now_ns(), db->config.slot_timeout_ns));
   if (rc == SQLITE_OK) rc = dq_handle_usable(h);
-  if (rc == SQLITE_OK && h->reader.lsn != db->d) rc = DQ_UPGRADE_CONFLICT;
+  if (rc == SQLITE_OK && h->reader.lsn != db->d && !DQ_MUTANT(29)) rc = DQ_UPGRADE_CONFLICT;
   if (rc && dq_handle_holds_slot(h)) dq_slot_free(db);
   return rc;
 }
@@ -228,13 +241,13 @@ int dq_handle_write_lock(dq_handle *h) {
   dq_lock(db);
   rc = dq_handle_usable(h);
   if (rc == SQLITE_OK && !h->reader.snap) rc = SQLITE_BUSY; /* SQLite never writes outside a read transaction */
-  if (rc == SQLITE_OK && h->conn && h->conn->writer && h->conn->writer != h) rc = DQ_SPANS_DATABASES;
+  if (rc == SQLITE_OK && h->conn && h->conn->writer && h->conn->writer != h && !DQ_MUTANT(44)) rc = DQ_SPANS_DATABASES;
   if (rc == SQLITE_OK && !db->term) rc = DQ_NOT_LEADER;
   if (rc == SQLITE_OK) rc = get_slot(h);
   if (rc == SQLITE_OK) {
     h->in_write = 1;
     h->drafted = h->refused = 0;
-    h->write_change = dq_index_change(h);
+    h->write_change = DQ_MUTANT(46) ? dq_index_last_frame(h) : dq_index_change(h);
     db->slot.since = dq_now_ns(); /* slot_hold_ns counts from here */
     if (h->conn) h->conn->writer = h;
   }
@@ -248,6 +261,7 @@ static void publish_draft(dq_handle *h) {
   dq_db *db = h->db;
   h->header_lsn = 0;
   if (!h->draft_snap) return; /* fenced since the commit point: flush */
+  if (DQ_MUTANT(23)) h->draft_snap = dq_snap_acquire(h->draft_gen, h->draft_snap, h->new_lsn, h->new_page_count, 0);
   dq_reader_end(db, &h->reader);
   h->reader.gen = h->draft_gen;
   h->reader.snap = h->draft_snap;
@@ -260,8 +274,8 @@ static void publish_draft(dq_handle *h) {
 
 void dq_handle_write_unlock(dq_handle *h) {
   dq_db *db = h->db;
-  int published = dq_index_change(h) != h->write_change;
-  dq_index_backfilled(h);
+  int published = DQ_MUTANT(46) ? dq_index_last_frame(h) > h->write_change : dq_index_change(h) != h->write_change;
+  if (!DQ_MUTANT(28)) dq_index_backfilled(h);
   dq_lock(db);
   if (!h->in_write) {
     dq_unlock(db);
@@ -281,8 +295,9 @@ void dq_handle_write_unlock(dq_handle *h) {
     h->header_lsn = 0;
   }
   h->drafted = h->refused = 0;
-  if (dq_handle_holds_slot(h)) dq_slot_free(db);
-  h->ticket = 0;
+  /* A ticket keeps the slot: when the schema is stale SQLite ends the write,
+  ** reads the schema and begins again, inside one call of sqlite3_step. */
+  if (!h->own && dq_handle_holds_slot(h)) dq_slot_free(db);
   dq_unlock(db);
 }
 

@@ -8,7 +8,7 @@ int dq_db_lead(dq_db *db, uint64_t term) {
   dq_lock(db);
   if (db->poisoned) rc = DQ_POISONED;
   else if (db->closed) rc = DQ_NOT_LEADER;
-  else if (term == 0 || db->recovering || db->c != db->d) rc = SQLITE_MISUSE;
+  else if (term == 0 || db->recovering || (db->c != db->d && !DQ_MUTANT(5))) rc = SQLITE_MISUSE;
   else db->term = term;
   dq_unlock(db);
   return rc;
@@ -20,7 +20,7 @@ void dq_drop_drafts(dq_db *db) {
   while ((draft = db->drafts_last)) {
     for (uint32_t i = 0; i < draft->changes.count; i++) {
       dq_version *v = dq_store_head(db->gen, draft->changes.items[i].page);
-      if (v && v->lsn == draft->lsn) dq_store_remove(db->gen, v);
+      if (v && v->lsn == draft->lsn && !DQ_MUTANT(6)) dq_store_remove(db->gen, v);
     }
     db->drafts_last = draft->prev;
     if (draft->prev) draft->prev->next = NULL;
@@ -31,6 +31,7 @@ void dq_drop_drafts(dq_db *db) {
   db->queued = 0;
   db->undecided_bytes = 0;
   db->d = db->c; /* but last_lsn stays: LSNs are never reused */
+  if (DQ_MUTANT(8)) db->last_lsn = db->c;
   db->page_count_d = db->page_count_c;
   db->checksum_d = db->checksum_c;
   db->cookie_d = db->cookie_c;
@@ -44,14 +45,15 @@ void dq_drop_drafts(dq_db *db) {
 ** changed cookie, and its own refused DDL makes SQLite reset the schema. */
 static void fence_handle(dq_db *db, dq_handle *h, uint64_t first_cookie_lsn) {
   if (h->seen_lsn <= db->c) return;
-  if (h->own && first_cookie_lsn && h->seen_lsn >= first_cookie_lsn) h->dead = DQ_LEADERSHIP_LOST;
-  h->header_lsn = 0;
+  if (h->own && first_cookie_lsn && h->seen_lsn >= first_cookie_lsn && !DQ_MUTANT(1)) h->dead = DQ_LEADERSHIP_LOST;
+  if (!DQ_MUTANT(8)) h->header_lsn = 0;
+  if (DQ_MUTANT(78)) dq_index_publish(h, db->page_count_c);
   h->seen_lsn = db->c;
   if (h->draft_snap) {
     dq_handle_drop_draft_snap(h);
     h->reader.revoked = DQ_LEADERSHIP_LOST;
   }
-  if (h->reader.snap && h->reader.lsn > db->c) {
+  if (h->reader.snap && h->reader.lsn > db->c && !DQ_MUTANT(7)) {
     dq_reader_end(db, &h->reader);
     h->reader.revoked = DQ_LEADERSHIP_LOST;
   }
@@ -65,17 +67,17 @@ int dq_db_fence(dq_db *db, uint64_t proposed_lsn) {
     return SQLITE_OK;
   }
   db->term = 0;
-  db->lease = 0;
+  if (!DQ_MUTANT(12)) db->lease = 0;
   db->fences++;
-  for (dq_draft *draft = db->drafts_first; draft && !first_cookie_lsn; draft = draft->next)
+  for (dq_draft *draft = db->drafts_first; draft && (!first_cookie_lsn || DQ_MUTANT(2)); draft = draft->next)
     if (draft->cookie_changed) first_cookie_lsn = draft->lsn;
   for (dq_reader *r = db->readers; r; r = r->next)
     if (r->handle) fence_handle(db, r->handle, first_cookie_lsn);
-  dq_drop_drafts(db);
+  if (!DQ_MUTANT(5)) dq_drop_drafts(db);
   for (dq_commit_waiter *w = db->commit_waiters; w; w = w->next) {
     if (w->decided || w->fenced) continue;
     w->fenced = 1;
-    if (w->lsn <= proposed_lsn) continue;
+    if (w->lsn <= proposed_lsn && !DQ_MUTANT(9)) continue;
     w->decided = 1;
     w->rc = DQ_NOT_LEADER;
     dq_sys.wake_all(dq_sys.ctx, &w->cond);
@@ -108,7 +110,7 @@ int dq_db_recovered(dq_db *db, uint64_t expected_checksum) {
     db->cookie_d = db->cookie_c;
     db->checksum_c = db->checksum_d = sum;
   }
-  if (rc == SQLITE_OK && expected_checksum && db->checksum_c != expected_checksum) rc = SQLITE_CORRUPT;
+  if (rc == SQLITE_OK && expected_checksum && db->checksum_c != expected_checksum && !DQ_MUTANT(76)) rc = SQLITE_CORRUPT;
   if (rc == SQLITE_OK) db->recovering = 0;
   dq_unlock(db);
   return rc;
@@ -128,13 +130,17 @@ int dq_db_reopen(dq_db *db, uint32_t page_count, uint64_t checksum) {
     gen->number = db->gen->number + 1;
     db->ckpt_lsn = 0;
     dq_checkpoint_forget(db);
+    if (DQ_MUTANT(72)) {
+      gen->chunks = db->gen->chunks, gen->chunk_count = db->gen->chunk_count;
+      db->gen->chunks = NULL, db->gen->chunk_count = 0;
+    }
     dq_gen_unref(db, db->gen);
     db->gen = gen;
-    db->c = db->d = db->checkpoint_lsn = ++db->last_lsn;
+    db->c = db->d = db->checkpoint_lsn = DQ_MUTANT(71) ? db->c : ++db->last_lsn;
     db->page_count_c = db->page_count_d = db->checkpoint_page_count = page_count;
     db->checksum_c = db->checksum_d = checksum;
     db->recovering = 0;
-    rc = newest_cookie(db, &db->cookie_c);
+    rc = DQ_MUTANT(74) ? SQLITE_OK : newest_cookie(db, &db->cookie_c);
     db->cookie_d = db->cookie_c;
     if (rc) dq_poison(db);
     gen = NULL;

@@ -7,8 +7,10 @@
 
 #include "dq_internal.h"
 
-/* BEGIN IMMEDIATE looks like an autocommit write, but its transaction returns rows. */
-static int is_begin(const char *sql) {
+/* Statements that look like autocommit writes without result columns: the
+** transaction of BEGIN IMMEDIATE returns rows, and PRAGMA incremental_vacuum
+** steps through rows that have no columns. */
+static int is_begin_or_pragma(const char *sql) {
   while (sql && *sql) {
     if (strchr(" \t\r\n\f;", *sql)) {
       sql++;
@@ -18,7 +20,7 @@ static int is_begin(const char *sql) {
       sql = strstr(sql + 2, "*/");
       if (sql) sql += 2;
     } else {
-      return strncasecmp(sql, "begin", 5) == 0;
+      return strncasecmp(sql, "begin", 5) == 0 || strncasecmp(sql, "pragma", 6) == 0;
     }
   }
   return 0;
@@ -36,7 +38,7 @@ enum dq_kind dq_plain_kind(const dq_handle *h) {
     busy++;
     if (dq_sqlite.stmt_readonly(s)) continue;
     writes++;
-    if (dq_sqlite.column_count(s) != 0 || is_begin(dq_sqlite.sql(s))) rows++;
+    if ((dq_sqlite.column_count(s) != 0 && !DQ_MUTANT(35)) || (is_begin_or_pragma(dq_sqlite.sql(s)) && !DQ_MUTANT(36))) rows++;
   }
   if (!writes) return DQ_READS;
   return busy == 1 && !rows && dq_sqlite.get_autocommit(sqlite) ? DQ_WRITES_AUTOCOMMIT : DQ_WRITES;
@@ -63,7 +65,7 @@ int dq_plain_wait(dq_handle *h, uint64_t lsn, int64_t deadline_ns) {
 static int barrier(dq_handle *h) {
   dq_db *db = h->db;
   if (h->level == DQ_LEVEL_LOCAL || (h->level == DQ_LEVEL_DEFAULT && !db->term)) return SQLITE_OK;
-  if (db->term && dq_now_ns() < db->lease) return SQLITE_OK;
+  if (db->term && (dq_now_ns() < db->lease || DQ_MUTANT(43))) return SQLITE_OK;
   if (!db->config.read_barrier) return SQLITE_OK;
   dq_unlock(db);
   int rc = db->config.read_barrier(db->config.ctx);
@@ -76,7 +78,8 @@ static int barrier(dq_handle *h) {
 static int begin_write(dq_handle *h, enum dq_kind kind, int64_t deadline_ns, uint64_t *target) {
   dq_db *db = h->db;
   /* A changed cookie above c would put an undecided schema into SQLite's cache. */
-  int rc = dq_plain_wait(h, kind == DQ_WRITES ? db->d : db->cookie_lsn, deadline_ns);
+  uint64_t covered = kind == DQ_WRITES && !DQ_MUTANT(34) ? db->d : db->cookie_lsn;
+  int rc = dq_plain_wait(h, DQ_MUTANT(37) && kind != DQ_WRITES ? 0 : covered, deadline_ns);
   if (rc == SQLITE_OK) rc = barrier(h);
   if (rc == SQLITE_OK && !dq_handle_holds_slot(h)) rc = h->slot_rc ? h->slot_rc : DQ_NOT_LEADER;
   *target = db->d;
@@ -92,8 +95,9 @@ int dq_plain_begin(dq_handle *h, enum dq_kind kind, uint64_t *target) {
   int elsewhere = h->conn && h->conn->writer && h->conn->writer != h;
   h->at_draft = 0;
   if (kind == DQ_READS || !db->term || elsewhere) {
+    uint64_t c = db->c;
     rc = barrier(h);
-    *target = db->c;
+    *target = DQ_MUTANT(83) ? c : DQ_MUTANT(33) ? db->d : db->c;
     return rc;
   }
   int64_t deadline = dq_add_ns(dq_now_ns(), db->config.slot_timeout_ns);

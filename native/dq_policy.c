@@ -55,7 +55,7 @@ static int same_as_database(dq_handle *h, enum rule rule, const char *value) {
 static int denied(dq_handle *h, const pragma_rule *rule, const char *value) {
   switch (rule->rule) {
     case DENY_ALWAYS: return 1;
-    case DENY_VALUE: return value != NULL;
+    case DENY_VALUE: return value != NULL && !DQ_MUTANT(80);
     case DENY_VALUE_UNLESS: return value && strcasecmp(value, rule->allowed) != 0;
     default: return value && !same_as_database(h, rule->rule, value);
   }
@@ -82,7 +82,7 @@ static int refuse(const char *name, const char *why) {
 int dq_policy_open(const char *name, int flags, int *level) {
   const char *cache = dq_sqlite.uri_parameter(name, "cache"), *wanted = dq_sqlite.uri_parameter(name, "level");
   *level = DQ_LEVEL_DEFAULT;
-  if (dq_sqlite.uri_boolean(name, "immutable", 0)) return refuse(name, "immutable=1 would read the file without its log");
+  if (dq_sqlite.uri_boolean(name, "immutable", 0) && !DQ_MUTANT(81)) return refuse(name, "immutable=1 would read the file without its log");
   if (dq_sqlite.uri_boolean(name, "nolock", 0)) return refuse(name, "nolock=1 would read the file without its log");
   if ((flags & SQLITE_OPEN_SHAREDCACHE) || (cache && strcasecmp(cache, "shared") == 0))
     return refuse(name, "cache=shared is not supported, connections share the page store instead");

@@ -7,7 +7,8 @@
 ** waiter has waited 1 ms; then it is handed over. (Pure hand-off was four times
 ** slower: the slot lies idle while the waiter wakes up.) A ticket has no thread
 ** that could come for a free slot, so a ticket at the head is always handed to.
-** Nobody gets the slot while more than max_undecided_bytes are undecided.
+** Nobody gets the slot while more than max_undecided_bytes are undecided, or
+** while dq_db_set_drafting says no.
 */
 #include <errno.h>
 
@@ -16,7 +17,7 @@
 #define HAND_OFF_AFTER_NS 1000000
 
 static int may_grant(const dq_db *db) {
-  return !db->slot.held && db->term && db->undecided_bytes <= db->config.max_undecided_bytes;
+  return !db->slot.held && db->term && !db->drafting_rc && (db->undecided_bytes <= db->config.max_undecided_bytes || DQ_MUTANT(56));
 }
 
 static void unqueue(dq_db *db, dq_slot_waiter *w) {
@@ -88,15 +89,15 @@ int dq_slot_take_from_holder(dq_db *db, int rc) {
   if (!db->slot.held) return 0;
   if (h) {
     h->slot_rc = rc;
-    if (h->in_write && !h->drafted && !h->reader.revoked) h->reader.revoked = rc;
+    if (h->in_write && !h->drafted && !h->reader.revoked && !DQ_MUTANT(52)) h->reader.revoked = rc;
   }
   dq_slot_free(db);
   return 1;
 }
 
 void dq_slot_close(dq_db *db, int rc) {
-  while (db->slot.first) decide(db, db->slot.first, rc);
-  dq_slot_take_from_holder(db, rc);
+  while (db->slot.first && !DQ_MUTANT(10)) decide(db, db->slot.first, rc);
+  if (!DQ_MUTANT(11)) dq_slot_take_from_holder(db, rc);
 }
 
 /* ---- blocking handles ------------------------------------------------------------------ */
@@ -105,7 +106,7 @@ void dq_slot_close(dq_db *db, int rc) {
 ** transaction has been open for too long. Returns when to look again. */
 static int64_t check_hold_time(dq_db *db, int64_t now) {
   dq_handle *h = db->slot.handle;
-  if (!db->slot.held || db->config.slot_hold_ns <= 0) return INT64_MAX;
+  if (!db->slot.held || db->config.slot_hold_ns <= 0 || DQ_MUTANT(57)) return INT64_MAX;
   int64_t due = dq_add_ns(db->slot.since, db->config.slot_hold_ns);
   if (now < due) return due;
   if (h && h->in_write && !h->drafted) {
@@ -137,7 +138,7 @@ int dq_slot_acquire(dq_handle *h, int64_t deadline_ns) {
     } else if (now >= deadline_ns) {
       unqueue(db, &w);
       w.decided = 1;
-      w.rc = DQ_SLOT_TIMEOUT;
+      w.rc = DQ_MUTANT(82) ? SQLITE_BUSY : DQ_SLOT_TIMEOUT;
       dq_slot_pump(db); /* the next may be a ticket that only a pump reaches */
     } else {
       if (db->decided) { /* a hold-time revoke granted a ticket: tell it before sleeping */

@@ -40,7 +40,7 @@ int dq_changes_add(dq_changes *changes, uint32_t page, dq_image *image) {
 static int compare_changes(const void *a, const void *b) {
   const dq_change *x = a, *y = b;
   if (x->page != y->page) return x->page < y->page ? -1 : 1;
-  return x->sum < y->sum ? -1 : 1;
+  return (x->sum < y->sum) == !DQ_MUTANT(48) ? -1 : 1;
 }
 
 /* Sorts, keeps the last image of each page, drops pages above page_count. */
@@ -55,7 +55,7 @@ void dq_changes_sort(dq_changes *changes, uint32_t page_count) {
   if (!sorted) qsort(items, changes->count, sizeof *items, compare_changes);
   for (uint32_t i = 0; i < changes->count; i++) {
     int last = i + 1 == changes->count || items[i + 1].page != items[i].page;
-    if (last && items[i].page <= page_count)
+    if (last && (items[i].page <= page_count || DQ_MUTANT(49)))
       items[kept++] = items[i];
     else
       dq_image_unref(items[i].image);
@@ -198,7 +198,7 @@ void dq_store_supersede(dq_gen *gen, uint32_t page, uint64_t c) {
   }
   for (v = v->older; v && v->image && !v->owner; v = older) {
     older = v->older;
-    dq_snap *snap = snap_in(gen, v->lsn, upper(v));
+    dq_snap *snap = DQ_MUTANT(24) ? NULL : snap_in(gen, v->lsn, upper(v));
     if (snap) own(gen, v, snap);
     else dq_store_remove(gen, v);
   }
@@ -215,11 +215,11 @@ static void clean(dq_gen *gen, uint32_t page) {
 /* A finished checkpoint put version `lsn` of the page into the file. */
 void dq_store_filed(dq_gen *gen, uint32_t page, uint64_t lsn, uint64_t c) {
   dq_version *newest = dq_store_find(gen, page, c), *v = dq_store_find(gen, page, lsn);
-  if (newest && newest->lsn == lsn) clean(gen, page);
+  if (newest && (newest->lsn == lsn || DQ_MUTANT(66))) clean(gen, page);
   if (!v || v->lsn != lsn) return;
   disown(gen, v);
   drop_image(gen, v);
-  if (!v->older) dq_store_remove(gen, v);
+  if (!v->older || DQ_MUTANT(27)) dq_store_remove(gen, v);
 }
 
 /* The page is beyond the end of the database in the checkpointed state: its
@@ -230,7 +230,7 @@ void dq_store_gone(dq_gen *gen, uint32_t page, uint64_t lsn, uint64_t c) {
   clean(gen, page);
   dq_snap *snap = gen->newest;
   while (snap && snap->lsn >= v->lsn && snap->page_count < page) snap = snap->prev;
-  if (snap && snap->lsn >= v->lsn) own(gen, v, snap);
+  if (snap && snap->lsn >= v->lsn && !DQ_MUTANT(68)) own(gen, v, snap);
   else dq_store_remove(gen, v);
 }
 
@@ -313,6 +313,7 @@ static void pass_on(dq_gen *gen, dq_snap *snap, dq_version *v) {
   if (snap->prev && snap->prev->lsn >= v->lsn) heir = snap->prev;
   else if (snap->next && snap->next->lsn < upper(v)) heir = snap->next;
   if (heir && v->newer == NULL && heir->page_count < v->page) heir = NULL;
+  if (DQ_MUTANT(25)) heir = NULL;
   disown(gen, v);
   if (heir) own(gen, v, heir);
   else dq_store_remove(gen, v);

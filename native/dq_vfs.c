@@ -124,7 +124,7 @@ static int shm_lock(sqlite3_file *f, int offset, int n, int flags) {
     dq_handle_write_unlock(h);
     return SQLITE_OK;
   }
-  if (offset < LOCK_READ0) return lock ? SQLITE_BUSY : SQLITE_OK;
+  if (offset < LOCK_READ0 && !DQ_MUTANT(79)) return lock ? SQLITE_BUSY : SQLITE_OK;
   if (flags & SQLITE_SHM_EXCLUSIVE) return SQLITE_OK;
   if (lock) return dq_handle_read_lock(h);
   dq_handle_read_unlock(h);

@@ -43,7 +43,7 @@ void dq_index_backfilled(dq_handle *h) { info(h)->backfill = header(h, 0)->max_f
 void dq_index_publish(dq_handle *h, uint32_t page_count) {
   uint32_t size = h->db->page_size, s1 = 0, s2 = 0;
   index_header next = {.version = 3007000, .is_init = 1, .max_frame = 0, .page_count = page_count, .frame_checksum = {1, 1}, .salt = {1, 1}};
-  next.change = header(h, 0)->change + 1;
+  next.change = DQ_MUTANT(19) ? 1 : header(h, 0)->change + 1;
   next.page_size = (uint16_t)((size & 0xff00) | (size >> 16));
   for (int i = 0; i < 10; i += 2) {
     uint32_t words[2];
@@ -164,7 +164,7 @@ static int fill_holes(dq_handle *h, dq_changes *changes, uint32_t old_count, uin
   uint32_t lock_page = dq_lock_page(h->db->page_size), n = changes->count, at = 0;
   for (uint32_t page = old_count + 1; page <= new_count; page++) {
     while (at < n && changes->items[at].page < page) at++;
-    if (page == lock_page || (at < n && changes->items[at].page == page)) continue;
+    if ((page == lock_page && !DQ_MUTANT(55)) || (at < n && changes->items[at].page == page)) continue;
     dq_image *image = dq_image_new(h->db->page_size);
     if (!image) return SQLITE_NOMEM;
     memset(image->data, 0, h->db->page_size);
@@ -181,8 +181,9 @@ static int commit_point(dq_handle *h, uint32_t last) {
   dq_changes changes = {0};
   uint32_t page_count = frame_truncate(&h->frames[last]);
   int rc = SQLITE_OK;
-  for (uint32_t i = dq_index_last_frame(h); i <= last && rc == SQLITE_OK; i++) {
-    dq_frame *f = &h->frames[i];
+  uint32_t first = dq_index_last_frame(h), end = DQ_MUTANT(50) ? h->frame_count : last + 1;
+  for (uint32_t i = first; i < end && rc == SQLITE_OK; i++) {
+    dq_frame *f = &h->frames[DQ_MUTANT(47) ? end - 1 - (i - first) : i];
     if (f->written != h->db->page_size) rc = SQLITE_IOERR_WRITE;
     else {
       dq_image_ref(f->image);
@@ -191,7 +192,7 @@ static int commit_point(dq_handle *h, uint32_t last) {
   }
   if (rc == SQLITE_OK) {
     dq_changes_sort(&changes, page_count);
-    rc = fill_holes(h, &changes, h->reader.page_count, page_count);
+    if (!DQ_MUTANT(51)) rc = fill_holes(h, &changes, h->reader.page_count, page_count);
   }
   if (rc == SQLITE_OK) rc = dq_draft_make(h, page_count, &changes);
   else dq_changes_clear(&changes);
@@ -227,8 +228,11 @@ int dq_wal_write(dq_handle *h, const void *data, int n, int64_t offset) {
   int64_t i = (offset - WAL_HEADER) / frame_bytes(h), at = (offset - WAL_HEADER) % frame_bytes(h);
   if (i > h->frame_count || at + n > frame_bytes(h)) return SQLITE_IOERR_WRITE;
   int rc;
-  if (at == 0 && n == FRAME_HEADER) rc = write_frame_header(h, (uint32_t)i, data);
-  else if (at < FRAME_HEADER || i == h->frame_count) return SQLITE_IOERR_WRITE;
+  if (at == 0 && n == FRAME_HEADER) {
+    static const uint8_t unwritten[65536];
+    rc = write_frame_header(h, (uint32_t)i, data);
+    if (DQ_MUTANT(45) && rc == SQLITE_OK && frame_truncate(&h->frames[i]) && !h->drafted) return write_frame_page(h, (uint32_t)i, unwritten, h->db->page_size, 0);
+  } else if (at < FRAME_HEADER || i == h->frame_count) return SQLITE_IOERR_WRITE;
   else return write_frame_page(h, (uint32_t)i, data, (uint32_t)n, (uint32_t)at - FRAME_HEADER);
   if (rc == DQ_TOO_LARGE) {
     dq_lock(h->db);

@@ -43,6 +43,24 @@ TEST(Drafts_pile_up_and_one_poll_coalesces_them) {
   stop(&n, &a, &b);
 }
 
+TEST(Only_drafts_that_were_polled_can_be_committed) {
+  node n;
+  conn a, b;
+  dq_batch *batch;
+  start(&n, &a, &b);
+  for (int i = 0; i < 3; i++) OK(write_own(&a, "INSERT INTO t(b) VALUES('draft')"));
+  dq_db_state s = node_state(&n);
+  for (uint64_t lsn = s.c + 1; lsn <= s.d; lsn++) EQ(SQLITE_MISUSE, dq_db_commit(n.db, lsn));
+  OK(dq_db_poll(n.db, 1, &batch));
+  EQ(SQLITE_MISUSE, dq_db_commit(n.db, s.d));
+  OK(dq_db_commit(n.db, batch->lsn_last));
+  EQ(2, value(&b, "SELECT count(*) FROM t"));
+  dq_batch_free(batch);
+  replicate_all(&n, NULL);
+  EQ(4, value(&b, "SELECT count(*) FROM t"));
+  stop(&n, &a, &b);
+}
+
 TEST(Own_handle_without_the_slot_is_told_busy_and_stale_upgrade_517) {
   node n;
   conn a, b;

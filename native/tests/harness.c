@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -22,6 +23,8 @@ static struct {
 } tests[256];
 static int test_count, failures_here;
 static const char *running;
+#define HANGS_AFTER_S 10
+static int first_failure_ends; /* $DQ_MUTANT: the run of a mutant ends with the test that kills it */
 
 void test_register(const char *name, test_fn fn) {
   tests[test_count].name = name;
@@ -37,7 +40,32 @@ void test_fail(const char *file, int line, const char *format, ...) {
     printf("\n");
   }
   va_end(args);
+  if (first_failure_ends) {
+    printf("FAIL %s\n", running);
+    _exit(1);
+  }
 }
+
+/* A mutant may also crash a test, or hang it. */
+static void on_signal(int number) {
+  char line[256];
+  int n = snprintf(line, sizeof line, "FAIL %s (%s)\n", running, number == SIGALRM ? "hangs" : "crashes");
+  if (write(1, line, (size_t)n) != n) _exit(2);
+  _exit(1);
+}
+
+#ifdef DQ_MUTANTS
+static void start_mutant(void) {
+  const char *number = getenv("DQ_MUTANT");
+  if (!number) return;
+  dq_mutant_set(atoi(number));
+  first_failure_ends = 1;
+  const int signals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGALRM};
+  for (int i = 0; i < 5; i++) signal(signals[i], on_signal);
+}
+#else
+static void start_mutant(void) { (void)on_signal; }
+#endif
 
 /* ---- SQLite -------------------------------------------------------------------------- */
 
@@ -77,6 +105,7 @@ static void load_sqlite(void) {
   globfree(&found);
 #define LOAD(name) *(void **)&sq.name = symbol(#name)
   LOAD(open_v2), LOAD(close_v2), LOAD(exec), LOAD(prepare_v2), LOAD(step), LOAD(reset), LOAD(finalize), LOAD(column_int64), LOAD(column_text);
+  LOAD(column_count), LOAD(column_type), LOAD(column_bytes), LOAD(total_changes), LOAD(last_insert_rowid);
   LOAD(bind_int64), LOAD(extended_errcode), LOAD(errmsg), LOAD(file_control), LOAD(extended_result_codes), LOAD(wal_autocheckpoint);
   LOAD(wal_checkpoint_v2), LOAD(free), LOAD(config);
   sq.config(16 /* SQLITE_CONFIG_LOG */, on_log, NULL);
@@ -122,7 +151,7 @@ static void on_slot(void *ctx, uint64_t ticket, int rc) {
 static int read_barrier(void *ctx) {
   node *n = ctx;
   atomic_fetch_add(&n->barriers, 1);
-  return n->barrier_rc;
+  return n->on_barrier ? n->on_barrier(n) : n->barrier_rc;
 }
 
 static void on_rot(void *ctx, uint32_t page) {
@@ -306,7 +335,8 @@ void conn_close(conn *c) { OK(sq.close_v2(c->sql)); }
 ** longer queued: ask again. */
 int arm(conn *c) {
   int rc;
-  while ((rc = dq_slot_request(c->n->db, c->ticket)) == SQLITE_BUSY) {
+  int64_t end = dq_now_ns() + 5000000000;
+  while ((rc = dq_slot_request(c->n->db, c->ticket)) == SQLITE_BUSY && dq_now_ns() < end) {
     for (int i = 0; i < 100; i++) {
       if (dq_handle_arm(c->h, c->ticket) == SQLITE_OK) return SQLITE_OK;
       usleep(20);
@@ -416,17 +446,24 @@ uint64_t test_seed(void) {
   return seed;
 }
 
+int test_rounds(int otherwise) {
+  const char *given = getenv("DQ_ROUNDS");
+  return given ? atoi(given) : otherwise;
+}
+
 int main(int argc, char **argv) {
   int passed = 0, failed = 0;
   setvbuf(stdout, NULL, _IOLBF, 0);
   snprintf(scratch_dir, sizeof scratch_dir, "%s/dq-shim-XXXXXX", getenv("TMPDIR") ? getenv("TMPDIR") : access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
   if (!mkdtemp(scratch_dir)) return 2;
   load_sqlite();
+  start_mutant();
   for (int i = 0; i < test_count; i++) {
     if (argc > 1 && !strstr(tests[i].name, argv[1])) continue;
     int64_t start = dq_now_ns();
     failures_here = 0;
     running = tests[i].name;
+    if (first_failure_ends) alarm(HANGS_AFTER_S);
     tests[i].fn();
     if (atomic_load(&dq_open_databases) != 0) test_fail(__FILE__, __LINE__, "a database object was not freed");
     printf("%s %s (%lld ms)\n", failures_here ? "FAIL" : "ok  ", running, (long long)(dq_now_ns() - start) / 1000000);

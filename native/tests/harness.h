@@ -23,9 +23,14 @@ typedef struct lib {
   int (*step)(sqlite3_stmt *);
   int (*reset)(sqlite3_stmt *);
   int (*finalize)(sqlite3_stmt *);
+  int (*column_count)(sqlite3_stmt *);
+  int (*column_type)(sqlite3_stmt *, int);
+  int (*column_bytes)(sqlite3_stmt *, int);
   int64_t (*column_int64)(sqlite3_stmt *, int);
   const unsigned char *(*column_text)(sqlite3_stmt *, int);
   int (*bind_int64)(sqlite3_stmt *, int, int64_t);
+  int (*total_changes)(sqlite3 *);
+  int64_t (*last_insert_rowid)(sqlite3 *);
   int (*extended_errcode)(sqlite3 *);
   const char *(*errmsg)(sqlite3 *);
   int (*file_control)(sqlite3 *, const char *, int, void *);
@@ -68,6 +73,7 @@ typedef struct node { /* one replica: a database with its files */
   atomic_int drafts_seen, slots_decided, slot_rc, barriers, rots;
   atomic_ullong slot_ticket;
   int barrier_rc;
+  int (*on_barrier)(struct node *); /* instead of barrier_rc */
 } node;
 
 void node_prepare(node *, const char *name, uint32_t page_size, uint32_t auto_vacuum); /* creates files, fills config */
@@ -97,7 +103,7 @@ typedef struct conn {
 void conn_open(conn *, node *, int own);
 void conn_open_uri(conn *, node *, const char *parameters); /* plain, "?..." appended by the caller */
 void conn_close(conn *);
-int arm(conn *); /* takes the slot and arms the handle; SQLITE_OK or why not */
+int arm(conn *); /* takes the slot, for which it waits up to 5 s, and arms the handle; SQLITE_OK or why not */
 int run(conn *, const char *sql); /* extended result code */
 int write_own(conn *, const char *sql); /* arm, run, and give the slot back if it is still held */
 int64_t value(conn *, const char *sql); /* first column of the first row; -1: none, -1000-rc: an error */
@@ -108,6 +114,7 @@ int open_rc(const char *uri); /* result of opening and reading the schema */
 const char *scratch(const char *name); /* path in the scratch directory (static buffer) */
 uint32_t rnd(uint64_t *seed);
 uint64_t test_seed(void); /* printed; $DQ_SEED replays */
+int test_rounds(int otherwise); /* $DQ_ROUNDS */
 
 /* A thread that runs one statement. */
 typedef struct background {

@@ -1,3 +1,5 @@
+using Dqlite.Simulation.Checking;
+
 namespace Dqlite.Simulation;
 
 /// <summary>The command line: <c>run</c>, <c>replay</c>, <c>mutants</c>, <c>drive</c>, <c>fuzz</c>.</summary>
@@ -5,6 +7,11 @@ internal static class Program
 {
     private static readonly SortedDictionary<string, Func<IReadOnlyList<string>, int>> Commands = new(StringComparer.Ordinal)
     {
+        ["check-history"] = CheckHistoryCommand.Run,
+        ["mutants"] = Running.MutantsCommand.Run,
+        ["replay"] = Running.RunCommand.Replay,
+        ["run"] = Running.RunCommand.Run,
+        ["drive"] = Drive.DriveProgram.Run,
     };
 
     private static int Main(string[] arguments)

@@ -13,6 +13,23 @@ internal static class FileSystemExtensions
         return file.GetState();
     }
 
+    /// <summary>Creates a directory and whatever is missing above it, and makes their names durable.</summary>
+    public static void CreateDurableDirectory(this IFileSystem files, string directory)
+    {
+        var parent = Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(directory)));
+        if (parent is null)
+        {
+            return;
+        }
+
+        if (!files.Exists(directory))
+        {
+            files.CreateDurableDirectory(parent);
+            files.CreateDirectory(directory);
+            files.SyncDirectory(parent);
+        }
+    }
+
     /// <summary>Writes and syncs a whole file; its name is durable after SyncDirectory.</summary>
     public static void WriteAllBytes(this IFileSystem files, string path, ReadOnlySpan<byte> bytes)
     {

@@ -20,6 +20,9 @@ internal interface INodeServices
     /// <summary>The monotonic clock, in nanoseconds.</summary>
     long NowNs { get; }
 
+    /// <summary>Blocks until a task has completed; see <see cref="INodeThreads.Wait"/>.</summary>
+    void Wait(Task task);
+
     /// <summary>Drafts wait to be proposed.</summary>
     void OnDraftsQueued();
 

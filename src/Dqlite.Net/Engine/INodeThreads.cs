@@ -40,4 +40,7 @@ internal interface INodeThreads
 {
     /// <summary>Begins: the first run comes without a wake.</summary>
     INodeWorker Start(string name, INodeWork work);
+
+    /// <summary>Blocks a thread of the application, which is inside SQLite, until a task has completed, well or not.</summary>
+    void Wait(Task task);
 }

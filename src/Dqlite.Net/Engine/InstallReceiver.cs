@@ -158,7 +158,11 @@ internal sealed class InstallReceiver : INodeWork, IDisposable
     /// <summary>Handles a piece; true after the last one.</summary>
     private bool Take(StreamChunk chunk)
     {
-        if (chunk.Sequence != _expected++)
+        var isNext = chunk.Sequence == _expected++;
+#if MUTANTS
+        isNext |= Mutant.Is("R34");
+#endif
+        if (!isNext)
         {
             throw new InvalidDataException($"A snapshot stream skipped from piece {_expected - 1} to {chunk.Sequence}.");
         }
@@ -225,7 +229,11 @@ internal sealed class InstallReceiver : INodeWork, IDisposable
         {
             var database = _manifest.Databases[i];
             var checksum = _builders[i].Finish(database.PageCount);
-            if (checksum != database.Checksum)
+            var isWhole = checksum == database.Checksum;
+#if MUTANTS
+            isWhole |= Mutant.Is("R34");
+#endif
+            if (!isWhole)
             {
                 throw new InvalidDataException($"Database '{database.Name}' of a snapshot stream has checksum {checksum:x16} where {database.Checksum:x16} belongs.");
             }

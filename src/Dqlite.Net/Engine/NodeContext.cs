@@ -35,6 +35,7 @@ internal sealed class NodeContext : INodeServices
         Transport = parts.Transport;
         Inbox = parts.Inbox;
         Log = parts.Services.Log;
+        Observer = parts.Services.Observer;
         Telemetry = new NodeTelemetry(parts.Core.Id.Value);
         _onFailure = onFailure;
         _configurations = [(parts.LogBase.ConfigurationIndex, parts.LogBase.Configuration)];
@@ -103,6 +104,8 @@ internal sealed class NodeContext : INodeServices
 
     public NodeLog Log { get; }
 
+    public ICoreObserver? Observer { get; }
+
     public NodeTelemetry Telemetry { get; }
 
     /// <summary>Any thread.</summary>
@@ -128,6 +131,9 @@ internal sealed class NodeContext : INodeServices
 
     /// <summary>Any thread.</summary>
     public NodeStatus Status => _status;
+
+    /// <inheritdoc/>
+    public void Wait(Task task) => Threads.Wait(task);
 
     /// <inheritdoc/>
     public void OnDraftsQueued() => Inbox.Wake();

@@ -47,7 +47,7 @@ internal sealed class NodeDirectory : IDisposable
     /// <exception cref="DirectoryInUseException">Another node has it.</exception>
     public void Open(Func<string> newIncarnation)
     {
-        _files.CreateDirectory(_options.DataDirectory);
+        _files.CreateDurableDirectory(_options.DataDirectory);
         _lock = NodeLock.Acquire(_files, _options.DataDirectory);
         var metadataPath = Path.Combine(_options.DataDirectory, MetadataFile.FileName);
         if (MetadataFile.Exists(_files, metadataPath))
@@ -59,6 +59,12 @@ internal sealed class NodeDirectory : IDisposable
             RefuseStrayData();
             _metadata = MetadataFile.Create(_files, metadataPath, new NodeIdentity(NodeId.None, NodeIdentity.NoCluster, newIncarnation()));
             _files.SyncDirectory(_options.DataDirectory);
+        }
+
+        if (!IsMember)
+        {
+            // An earlier start may have been killed between the creation and this: a member's directory must not vanish with the power.
+            _files.SyncDirectory(Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(_options.DataDirectory)))!);
         }
 
         InstallFiles.Recover(_files, _options.DataDirectory, DatabaseDirectory, () => StoredAddress, ReplaceLog);
@@ -162,6 +168,7 @@ internal sealed class NodeDirectory : IDisposable
             ElectionTimeoutTicks = Ticks(_options.ElectionTimeout),
             HeartbeatTicks = Ticks(_options.HeartbeatInterval),
             LeaseNs = (long)_options.LeaseDuration.TotalNanoseconds,
+            MaxAppendBytes = _options.MaxAppendBytes,
             Seed = ulong.Parse(Identity.Incarnation.AsSpan(0, 16), NumberStyles.HexNumber, CultureInfo.InvariantCulture) ^ (ulong)nowNs,
         };
     }
@@ -173,4 +180,6 @@ internal sealed class NodeDirectory : IDisposable
 /// <param name="Threads">Where its work is done.</param>
 /// <param name="Clock">Monotonic time in nanoseconds; goes on while the process is stopped. Any thread.</param>
 /// <param name="Log">Where it says what happens.</param>
-internal sealed record NodeServices(IFileSystem Files, Dqlite.Sqlite.IPageStoreFactory PageStores, INodeThreads Threads, Func<long> Clock, NodeLog Log);
+/// <param name="Observer">Watches the core, or null.</param>
+internal sealed record NodeServices(IFileSystem Files, Dqlite.Sqlite.IPageStoreFactory PageStores, INodeThreads Threads, Func<long> Clock, NodeLog Log,
+    ICoreObserver? Observer = null);

@@ -46,6 +46,7 @@ internal sealed class NodeLoop
         foreach (var nodeEvent in events)
         {
             var receivedNs = _node.NowNs;
+            _node.Observer?.OnInput(nodeEvent);
             Handle(nodeEvent, receivedNs);
             Flush(receivedNs);
         }
@@ -131,6 +132,7 @@ internal sealed class NodeLoop
                 _node.Installs.SendTo(peer);
             }
 
+            _node.Observer?.OnOutputs(_outputs);
             var (stateChanged, configurationChanged) = (_outputs.StateChanged, _outputs.ConfigurationChanged);
             _outputs.Clear();
             ReactToState(stateChanged, configurationChanged, nowNs);
@@ -148,8 +150,16 @@ internal sealed class NodeLoop
     {
         if (_outputs.HardState is { } state)
         {
+#if MUTANTS
+            if (Mutant.Is("R1"))
+            {
+                Send();
+                _outputs.Messages.Clear();
+            }
+#endif
             _outputs.HardState = null;
             _node.Metadata.Write(state);
+            _node.Observer?.OnHardStatePersisted(state);
             _core.HardStatePersisted(state, nowNs, _outputs);
         }
     }
@@ -161,6 +171,12 @@ internal sealed class NodeLoop
         {
             _node.Cache.TruncateFrom(from);
             _node.LogWriter.Truncate(from);
+#if MUTANTS
+            if (Mutant.Is("D1"))
+            {
+                _node.Databases.Decide(from, _core.TermAt(from) ?? _core.CurrentTerm);
+            }
+#endif
         }
 
         if (_outputs.Appends.Count > 0)

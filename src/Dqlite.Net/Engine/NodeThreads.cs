@@ -11,6 +11,9 @@ internal sealed class NodeThreads(Func<long> clock) : INodeThreads
         return worker;
     }
 
+    /// <inheritdoc/>
+    public void Wait(Task task) => ((IAsyncResult)task).AsyncWaitHandle.WaitOne();
+
     private sealed class Worker : INodeWorker
     {
         /// <summary>The clock goes on while the machine sleeps, a wait does not: it looks again now and then.</summary>

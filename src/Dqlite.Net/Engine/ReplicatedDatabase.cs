@@ -236,6 +236,9 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
             {
                 _undecided.RemoveAt(i);
                 var committed = batch.Index == index && batch.Term == term;
+#if MUTANTS
+                committed |= Mutant.Is("R46c") && batch.Index == index;
+#endif
                 Pages.Resolve(batch.First, batch.Last, committed);
                 _ledger.OnResolved(batch.First, committed);
             }
@@ -444,16 +447,10 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     public int ReadBarrier()
     {
         var read = BeginReadAsync(ReadConsistency.Linearizable, 0, TimeSpan.Zero);
-        try
-        {
-            read.Wait();
-            return ShimResult.Ok;
-        }
-        catch (AggregateException)
-        {
-            // Every failure of a barrier means the same to a plain connection: this node cannot vouch for its state now.
-            return ShimResult.NotLeader;
-        }
+        _node.Wait(read);
+
+        // Every failure of a barrier means the same to a plain connection: this node cannot vouch for its state now.
+        return read.IsCompletedSuccessfully ? ShimResult.Ok : ShimResult.NotLeader;
     }
 
     /// <inheritdoc/>

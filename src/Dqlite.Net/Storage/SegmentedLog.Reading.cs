@@ -159,4 +159,19 @@ internal sealed partial class SegmentedLog
 
         return count;
     }
+
+    /// <summary>Where the record of an entry is; null when the log does not hold it.</summary>
+    internal (string Path, long Offset, long Length)? Locate(LogIndex index)
+    {
+        lock (_lock)
+        {
+            if (index <= _baseIndex || index > LastIndexUnlocked)
+            {
+                return null;
+            }
+
+            var entry = _entries[(int)(index.Value - _baseIndex.Value) - 1];
+            return (entry.Segment.File.Path, entry.Offset, entry.EndOffset - entry.Offset);
+        }
+    }
 }

@@ -1,0 +1,317 @@
+using Dqlite.Net;
+using Dqlite.Net.Engine;
+using Dqlite.Net.Transport;
+using Dqlite.Raft;
+using Dqlite.Simulation.World;
+
+namespace Dqlite.Simulation.Cluster;
+
+/// <summary>
+/// What must hold at every event: the properties of Raft figure 3, durable-before-send, and what this library adds to them. It knows more than
+/// any node: everything that was ever sent, appended or committed.
+/// </summary>
+internal sealed partial class Invariants(SimCluster cluster)
+{
+    private readonly Dictionary<long, long> _leaders = [];
+    private readonly Dictionary<(long Node, long Term), long> _votes = [];
+    private readonly Dictionary<(long Index, long Term), (long PreviousTerm, ulong Content)> _entries = [];
+    private readonly List<(long Term, long CommittedIn)> _committed = [(0, 0)];
+    private readonly Dictionary<(long Database, long Index), (ulong Checksum, uint Pages)> _states = [];
+    private readonly Dictionary<SimNode, NodeView> _views = [];
+
+    /// <summary>The first thing that does not hold, or null.</summary>
+    public string? Failure { get; private set; }
+
+    /// <summary>Entries that are known to be committed.</summary>
+    public long CommittedIndex => _committed.Count - 1;
+
+    /// <summary>How many terms had a leader.</summary>
+    public int Leaders => _leaders.Count;
+
+    /// <summary>The highest term that had a leader.</summary>
+    public long LastLeaderTerm { get; private set; }
+
+    /// <summary>The term of a committed entry; null when nothing is known to be committed there.</summary>
+    public long? CommittedTerm(long index) => index < _committed.Count ? _committed[(int)index].Term : null;
+
+    /// <summary>Something does not hold.</summary>
+    public void Fail(string text)
+    {
+        if (Failure is null)
+        {
+            Failure = text;
+            cluster.Log.Say("VIOLATION " + text);
+        }
+    }
+
+    /// <summary>A client was told that its commit is durable.</summary>
+    public void OnAcknowledged(SimNode node, CommitId commit)
+    {
+        if (node.Node is { } context)
+        {
+            // The step that committed may not have come to its end.
+            OnCommit(node, context.Core, ViewOf(node));
+        }
+
+        var term = CommittedTerm(commit.Index);
+        if (term != commit.Term)
+        {
+            Fail($"acknowledged write: node {node.Number} acknowledged a commit at index {commit.Index} of term {commit.Term}, committed there is {(term is null ? "nothing" : "term " + term)}");
+        }
+    }
+
+    /// <summary>A runtime was put together.</summary>
+    public void OnStarted(SimNode node)
+    {
+        var core = node.Node!.Core;
+        var view = ViewOf(node);
+        view.Restart(core);
+        if (core.CurrentTerm.Value < view.HighestTerm && !node.IsDamaged)
+        {
+            Fail($"terms: node {node.Number} went from term {view.HighestTerm} to {core.CurrentTerm} over a restart");
+        }
+
+        cluster.Log.Say($"node {node.Number} runs as {core.Id}: term {core.CurrentTerm}, log {core.FirstIndex}..{core.LastIndex}, commit {core.CommitIndex}");
+    }
+
+    /// <summary>A node's disk was replaced: whatever runs on it from now on is another node.</summary>
+    public void OnWiped(SimNode node) => _views.Remove(node);
+
+    /// <summary>A node refused to start. Without damage to its disk it has no reason to.</summary>
+    public void OnRefused(SimNode node, Exception exception)
+    {
+        var mayNotJoin = node.IsBlank && exception is DqliteException;
+        var isFull = node.Disk.CapacityBytes != long.MaxValue;
+        if (!node.IsDamaged && !node.HasDiskErrors && !mayNotJoin && !isFull)
+        {
+            Fail($"node {node.Number} does not start, and nothing was done to its disk: {exception}");
+        }
+    }
+
+    /// <summary>After every step of a node.</summary>
+    public void OnStep(SimNode node)
+    {
+        var context = node.Node!;
+        var core = context.Core;
+        var view = ViewOf(node);
+        if (context.Failure is { } failure)
+        {
+            OnFailure(node, failure);
+            return;
+        }
+
+        OnRole(node, core, view);
+        OnCommit(node, core, view);
+        var applied = context.Applier.LastApplied.Value;
+        if (applied < view.Applied)
+        {
+            Fail($"node {node.Number}: the applied index went from {view.Applied} to {applied}");
+        }
+
+        if (applied > core.CommitIndex.Value)
+        {
+            Fail($"node {node.Number} applied {applied}, committed is {core.CommitIndex}");
+        }
+
+        if (applied != view.Applied)
+        {
+            view.Applied = applied;
+            cluster.Log.Add('a', node.Number, applied);
+            OnApplied(node, context);
+        }
+    }
+
+    private NodeView ViewOf(SimNode node)
+    {
+        if (!_views.TryGetValue(node, out var view))
+        {
+            _views.Add(node, view = new NodeView());
+        }
+
+        return view;
+    }
+
+    private void OnFailure(SimNode node, Exception failure)
+    {
+        var view = ViewOf(node);
+        if (view.HasFailed || failure is MachineDownException || !node.Machine.IsUp)
+        {
+            return;
+        }
+
+        view.HasFailed = true;
+        cluster.Log.Say($"node {node.Number} failed: {failure.GetType().Name}: {failure.Message}");
+        if (!node.IsDamaged && !node.HasDiskErrors)
+        {
+            Fail($"node {node.Number} stopped, and nothing was done to its disk: {failure}");
+        }
+    }
+
+    private void OnRole(SimNode node, RaftCore core, NodeView view)
+    {
+        var term = core.CurrentTerm.Value;
+        if (term < view.HighestTerm)
+        {
+            Fail($"terms: node {node.Number} went from term {view.HighestTerm} to {term}");
+        }
+
+        if (view.HighestTerm == term && view.Role == core.Role)
+        {
+            return;
+        }
+
+        (view.HighestTerm, view.Role) = (term, core.Role);
+        cluster.Log.Say($"node {node.Number} is {core.Role} in term {term}, log ends at {core.LastIndex} of term {core.LastTerm}, commit {core.CommitIndex}");
+        if (core.Role == RaftRole.Leader)
+        {
+            OnLeader(node, core);
+        }
+    }
+
+    /// <summary>Election safety and leader completeness (Raft figure 3).</summary>
+    private void OnLeader(SimNode node, RaftCore core)
+    {
+        var term = core.CurrentTerm.Value;
+        if (!_leaders.TryAdd(term, core.Id.Value) && _leaders[term] != core.Id.Value)
+        {
+            Fail($"election safety: nodes {_leaders[term]} and {core.Id} lead term {term}");
+        }
+
+        LastLeaderTerm = Math.Max(LastLeaderTerm, term);
+        // Removed or demoted by an entry that may still be rolled back it may be needed once more (dissertation section 4.2.2).
+        if (core.IsConfigurationCommitted && !core.Configuration.IsVoter(core.Id))
+        {
+            Fail($"node {core.Id} leads term {term} and is no voter");
+        }
+
+        for (var index = 1; index < _committed.Count; index++)
+        {
+            if (_committed[index].CommittedIn < term && core.TermAt(new LogIndex(index))?.Value != _committed[index].Term)
+            {
+                Fail($"leader completeness: node {node.Number} leads term {term} without entry {index} of term {_committed[index].Term}, committed in term {_committed[index].CommittedIn}; it has term {core.TermAt(new LogIndex(index))} there");
+                return;
+            }
+        }
+    }
+
+    private void OnCommit(SimNode node, RaftCore core, NodeView view)
+    {
+        var commit = core.CommitIndex.Value;
+        if (commit == view.Commit)
+        {
+            return;
+        }
+
+        if (commit < view.Commit)
+        {
+            Fail($"node {node.Number}: the commit index went from {view.Commit} to {commit}");
+        }
+
+        if (commit > core.LastIndex.Value)
+        {
+            Fail($"node {node.Number} committed {commit}, its log ends at {core.LastIndex}");
+        }
+
+        cluster.Log.Add('c', node.Number, commit, core.CurrentTerm.Value);
+        var isNew = commit >= _committed.Count;
+        for (var index = Math.Max(1, view.Commit + 1); index <= commit; index++)
+        {
+            var term = core.TermAt(new LogIndex(index))?.Value ?? -1;
+            if (index >= _committed.Count)
+            {
+                _committed.Add((term, core.CurrentTerm.Value));
+            }
+            else if (_committed[(int)index].Term != term)
+            {
+                Fail($"state machine safety: node {node.Number} committed an entry of term {term} at {index}, where term {_committed[(int)index].Term} was committed before");
+            }
+        }
+
+        view.Commit = commit;
+        if (isNew && core.Role == RaftRole.Leader)
+        {
+            CheckMajorityHolds(node, core, commit);
+        }
+    }
+
+    /// <summary>What a leader commits is on the disks of a majority of the voters: on its own, and on those that said so in its term.</summary>
+    private void CheckMajorityHolds(SimNode leader, RaftCore core, long commit)
+    {
+        var holders = 0;
+        foreach (var voter in core.Configuration.Voters)
+        {
+            if (voter == core.Id)
+            {
+                holders += IsDurable(leader, commit) ? 1 : 0;
+            }
+            else if (cluster.Nodes.FirstOrDefault(node => node.Machine.NodeId == voter) is { } other)
+            {
+                holders += ViewOf(other).AcknowledgedIn(core.CurrentTerm.Value) >= commit ? 1 : 0;
+            }
+        }
+
+        if (holders < core.Configuration.Majority)
+        {
+            Fail($"commit: node {leader.Number} committed {commit} in term {core.CurrentTerm}, {holders} of {core.Configuration.Voters.Count} voters hold it on disk");
+        }
+    }
+
+    private void OnApplied(SimNode node, NodeContext context)
+    {
+        foreach (var database in context.Databases.All)
+        {
+            if (database.IsRecovering || database.AppliedIndex == database.Id)
+            {
+                continue;
+            }
+
+            var state = database.Pages.State;
+            var key = (database.Id, database.AppliedIndex);
+            var value = (state.Checksum, state.PageCount);
+            if (!_states.TryAdd(key, value) && _states[key] != value)
+            {
+                Fail($"replicas: database {database.Id} at index {database.AppliedIndex} has checksum {value.Checksum:x16} and {value.PageCount} pages on node {node.Number}, elsewhere {_states[key].Checksum:x16} and {_states[key].Pages}");
+            }
+        }
+    }
+
+    /// <summary>What is known of one node, over all its lives.</summary>
+    private sealed class NodeView
+    {
+        private long _acknowledgedTerm;
+        private long _acknowledged;
+
+        public bool HasFailed { get; set; }
+
+        public RaftRole Role { get; set; }
+
+        public long HighestTerm { get; set; }
+
+        public long Commit { get; set; }
+
+        public long Applied { get; set; }
+
+        /// <summary>Highest term of a message that left, which its disk must hold.</summary>
+        public long DurableTerm { get; set; }
+
+        /// <summary>Entries up to here were seen to be durable.</summary>
+        public long Durable { get; set; }
+
+        public void Restart(RaftCore core)
+        {
+            HasFailed = false;
+            Role = RaftRole.Follower;
+            Commit = core.CommitIndex.Value;
+            Applied = 0;
+            Durable = 0;
+        }
+
+        public void OnAcknowledged(long term, long match)
+        {
+            _acknowledged = term == _acknowledgedTerm ? Math.Max(_acknowledged, match) : match;
+            _acknowledgedTerm = term;
+        }
+
+        public long AcknowledgedIn(long term) => term == _acknowledgedTerm ? _acknowledged : 0;
+    }
+}

@@ -1,0 +1,35 @@
+using Dqlite.Simulation.Cluster;
+using Dqlite.Simulation.World;
+
+namespace Dqlite.Simulation.FullTier;
+
+/// <summary>Gives native code the time of the node that it runs on, and lets the world go on while it waits.</summary>
+internal sealed class FullWorld : IDisposable
+{
+    private readonly SimCluster _cluster;
+    private long _wakes;
+
+    public FullWorld(SimCluster cluster)
+    {
+        _cluster = cluster;
+        ShimDisk.Clock = () => _cluster.Current?.Clock.LocalNs ?? _cluster.Scheduler.NowNs;
+        ShimDisk.WakeAll = () => _wakes++;
+        ShimDisk.Wait = Wait;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        ShimDisk.Clock = null;
+        ShimDisk.WakeAll = null;
+        ShimDisk.Wait = null;
+    }
+
+    private bool Wait(long deadlineNs)
+    {
+        var node = _cluster.Current ?? throw new InvalidOperationException("Native code waits, and runs on no node.");
+        var seen = _wakes;
+        var atNs = deadlineNs == long.MaxValue ? _cluster.Scheduler.NowNs + (30L * 1_000_000_000) : node.Clock.TrueOf(deadlineNs);
+        return _cluster.RunNestedUntil(() => _wakes != seen, atNs) || node.Clock.LocalNs < deadlineNs;
+    }
+}
