@@ -222,16 +222,14 @@ static int open_main(dq_db *db, const char *name, vfs_file *f, int flags, int *o
   return SQLITE_OK;
 }
 
-/* SQLite keeps the names of a database and of its WAL in one allocation, the
-** database's first: of the handles of this path, the one whose name pointer is
-** the nearest below belongs to this WAL. */
-static dq_handle *handle_of_wal(dq_db *db, const char *name) {
+/* The handle whose file has this very name, which is SQLite's own copy. A path
+** may be that of a later database than the one that a connection has opened:
+** then it has none here, and must not get the log of another connection. */
+static dq_handle *handle_of_name(dq_db *db, const char *name) {
   dq_handle *found = NULL;
   dq_lock(db);
-  for (dq_reader *r = db->readers; r; r = r->next) {
-    dq_handle *h = r->handle;
-    if (h && (uintptr_t)h->name < (uintptr_t)name && (!found || (uintptr_t)h->name > (uintptr_t)found->name)) found = h;
-  }
+  for (dq_reader *r = db->readers; r && !found; r = r->next)
+    if (r->handle && r->handle->name == name) found = r->handle;
   dq_unlock(db);
   return found;
 }
@@ -247,9 +245,11 @@ static dq_db *find_by_suffix(const char *name, const char *suffix) {
 
 static int open_wal(const char *name, vfs_file *f, int flags, int *out_flags) {
   dq_db *db = find_by_suffix(name, "-wal");
-  dq_handle *h = db ? handle_of_wal(db, name) : NULL;
-  if (db) dq_db_unref(db);
-  if (!h || h->wal_open) return SQLITE_CANTOPEN;
+  if (!db) return SQLITE_CANTOPEN;
+  dq_handle *h = handle_of_name(db, dq_sqlite.filename_database(name));
+  dq_db_unref(db);
+  if (!h) return DQ_NOT_LEADER; /* it outlived its database */
+  if (h->wal_open) return SQLITE_CANTOPEN;
   h->wal_open = 1;
   f->handle = h;
   f->base.pMethods = &wal_methods;

@@ -31,7 +31,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DQ_ABI_VERSION 1
+#define DQ_ABI_VERSION 2
 #define DQ_EXPORT __attribute__((visibility("default")))
 
 /* Extended result codes of the IOERR class: SQLite rolls the transaction back
@@ -136,6 +136,7 @@ typedef struct dq_sqlite_api {
   int (*column_count)(struct sqlite3_stmt *);
   int (*get_autocommit)(struct sqlite3 *);
   const char *(*sql)(struct sqlite3_stmt *); /* tells BEGIN IMMEDIATE from an autocommit write */
+  const char *(*filename_database)(const char *filename); /* whose WAL a file is */
 } dq_sqlite_api;
 
 /* Compared by managed code before anything else is called. */

@@ -123,6 +123,7 @@ static void load_sqlite(void) {
   *(void **)&api.column_count = symbol("column_count");
   *(void **)&api.get_autocommit = symbol("get_autocommit");
   *(void **)&api.sql = symbol("sql");
+  *(void **)&api.filename_database = symbol("filename_database");
   ((int (*)(void))(uintptr_t)symbol("initialize"))();
   if (dq_init(&api) != SQLITE_OK || dq_init(&api) != SQLITE_OK) {
     printf("dq_init failed\n");

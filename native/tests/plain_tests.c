@@ -374,3 +374,22 @@ TEST(Handles_that_outlive_the_database_answer_not_leader) {
   dq_batch_free(batch);
   node_stop(&again);
 }
+
+/* The log is opened at the first read. The connections lie across each other in memory. */
+TEST(A_connection_that_outlives_its_database_takes_no_log_of_a_later_one) {
+  node n, again;
+  conn old[16], later[16];
+  node_start(&n, "plain", 4096, 0);
+  for (int i = 0; i < 16; i++) conn_open(&old[i], &n, 0);
+  for (int i = 0; i < 16; i += 2) conn_close(&old[i]);
+  again = n;
+  node_stop(&n);
+  node_open(&again);
+  OK(dq_db_set_serving(again.db, 0));
+  for (int i = 0; i < 16; i++) conn_open(&later[i], &again, 0);
+  for (int i = 1; i < 16; i += 2) EQ(-1000 - DQ_NOT_LEADER, value(&old[i], "SELECT count(*) FROM sqlite_master"));
+  for (int i = 0; i < 16; i++) EQ(0, value(&later[i], "SELECT count(*) FROM sqlite_master"));
+  for (int i = 1; i < 16; i += 2) conn_close(&old[i]);
+  for (int i = 0; i < 16; i++) conn_close(&later[i]);
+  node_stop(&again);
+}

@@ -11,7 +11,7 @@ public static class ShimRuntime
     /// <summary>The name under which the VFS is registered: <c>Vfs=dqlite</c> in a connection string.</summary>
     public const string VfsName = "dqlite";
 
-    internal const uint AbiVersion = 1;
+    internal const uint AbiVersion = 2;
 
     private const string MessagePrefix = "dqlite: ";
 
@@ -56,6 +56,7 @@ public static class ShimRuntime
             ColumnCount = NativeLibrary.GetExport(library, "sqlite3_column_count"),
             GetAutocommit = NativeLibrary.GetExport(library, "sqlite3_get_autocommit"),
             Sql = NativeLibrary.GetExport(library, "sqlite3_sql"),
+            FilenameDatabase = NativeLibrary.GetExport(library, "sqlite3_filename_database"),
         };
         var rc = NativeMethods.Init(in api);
         if (rc != ShimResult.Ok)

@@ -48,6 +48,7 @@ internal struct NativeSqliteApi
     public nint ColumnCount;
     public nint GetAutocommit;
     public nint Sql;
+    public nint FilenameDatabase;
 }
 
 /// <summary>dq_abi.</summary>

@@ -193,6 +193,8 @@ public sealed class CoreTierTests
 
         public Task BeginReadAsync(ReadConsistency level, long sessionIndex, TimeSpan maxStaleness) => Task.CompletedTask;
 
+        public void Wait(Task task) => throw new NotSupportedException();
+
         public Task<CommitOutcome> GetOutcomeAsync(CommitId commit, CancellationToken cancellationToken) => throw new NotSupportedException();
 
         /// <summary>What is drafted, as the next entry of the log.</summary>

@@ -14,10 +14,10 @@ internal sealed class FullNode : INodeServices, IDisposable
 {
     private readonly List<(LogEntry Entry, ulong LastDraft)> _undecided = [];
 
-    internal FullNode(Simulation.FullTier.FullTier tier, int number, ulong seed = 1)
+    internal FullNode(Simulation.FullTier.FullTier tier, Machine machine)
     {
         Tier = tier;
-        Machine = new Machine(number, new SeededRandom(seed));
+        Machine = machine;
         PageStores = tier.StoresOf(Machine, Machine.Disk);
         var files = new DatabaseFiles(Machine.Disk.Root, "app");
         var checksum = PageStores.CreateFiles(files.DatabasePath, files.SumsPath, tier.PageSize, 0);
@@ -77,6 +77,14 @@ internal sealed class FullNode : INodeServices, IDisposable
     {
         Barriers.Add(new TaskCompletionSource());
         return Barriers[^1].Task;
+    }
+
+    public void Wait(Task task)
+    {
+        while (!task.IsCompleted)
+        {
+            ShimDisk.Wait!(NowNs + 1_000_000);
+        }
     }
 
     public Task<CommitOutcome> GetOutcomeAsync(CommitId commit, CancellationToken cancellationToken) => throw new NotSupportedException();

@@ -55,9 +55,12 @@ public abstract class FullTierFixture
         return node;
     }
 
-    internal FullNode Follower(int number)
+    internal FullNode Follower(int number) => On(new Machine(number, new SeededRandom(1)));
+
+    /// <summary>A node with an empty database.</summary>
+    internal FullNode On(Machine machine)
     {
-        var node = new FullNode(Tier, number);
+        var node = new FullNode(Tier, machine);
         _nodes.Add(node);
         return node;
     }

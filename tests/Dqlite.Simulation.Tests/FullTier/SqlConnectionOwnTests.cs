@@ -206,4 +206,17 @@ public sealed class SqlConnectionOwnTests : FullTierFixture
         Assert.That(connection.IsDead, Is.True);
         Assert.That(() => Tier.Connect(node.Database), Throws.TypeOf<SimDatabaseException>());
     }
+
+    [Test]
+    public void A_database_that_has_ended_is_not_reached_through_the_path_that_a_later_one_has()
+    {
+        var node = Leader();
+        node.Dispose();
+        node.Machine.Disk.Delete(node.Database.Files.MetaPath);
+        var later = On(node.Machine);
+        Assert.That(later.Database.Path, Is.EqualTo(node.Database.Path));
+        Assert.That(node.Connect, Throws.TypeOf<SimDatabaseException>().With.Property("Code").EqualTo(ShimResult.NotLeader));
+        using var connection = later.Connect();
+        Assert.That(() => later.Read(connection, new Op(OpKind.ReadRegister, 1)), Throws.TypeOf<SimDatabaseException>().With.Property("Code").EqualTo(SQLITE_ERROR), "it has no tables");
+    }
 }

@@ -17,7 +17,6 @@ internal sealed class FullTier : ITier
 
     private readonly ShimDisk _shim;
     private readonly Interleaving _interleaving;
-    private readonly SimPageStores _stores;
     private readonly List<IDisposable> _open = [];
     private int _opened;
 
@@ -28,7 +27,6 @@ internal sealed class FullTier : ITier
         PageSize = pageSize;
         _shim = ShimDisk.Install();
         _interleaving = new Interleaving();
-        _stores = new SimPageStores();
     }
 
     /// <inheritdoc/>
@@ -48,15 +46,20 @@ internal sealed class FullTier : ITier
     public IPageStoreFactory StoresOf(Machine machine, SimDisk disk)
     {
         _shim.Attach(disk);
-        return _stores;
+        return ShimPageStores.Instance;
     }
 
     /// <inheritdoc/>
-    public ISimConnection Connect(ReplicatedDatabase database) => Opened(SqlConnectionOwn.Open(this, database, NextCachePages()));
+    public ISimConnection Connect(ReplicatedDatabase database)
+    {
+        ThrowIfStopped(database);
+        return Opened(SqlConnectionOwn.Open(this, database, NextCachePages()));
+    }
 
     /// <inheritdoc/>
     public ISimPlainConnection ConnectPlain(ReplicatedDatabase database)
     {
+        ThrowIfStopped(database);
         try
         {
             return Opened(SqlConnectionPlain.Open(this, database, NextCachePages()));
@@ -86,11 +89,7 @@ internal sealed class FullTier : ITier
 
     /// <summary>Throws what happened inside native code and could not be thrown there.</summary>
     /// <exception cref="InvalidOperationException">The simulator, or what runs inside its waits, is wrong.</exception>
-    public void ThrowIfDefect()
-    {
-        _stores.ThrowIfFailed();
-        _shim.ThrowIfDefect();
-    }
+    public void ThrowIfDefect() => _shim.ThrowIfDefect();
 
     /// <summary>Closes connections that are still open, and gives the shim its system calls back; every database must have been closed.</summary>
     public void Dispose()
@@ -113,6 +112,16 @@ internal sealed class FullTier : ITier
 
     /// <summary>A connection was closed.</summary>
     internal void OnClosed(IDisposable connection) => _open.Remove(connection);
+
+    /// <summary>A connection is opened by path, and that may be the path of a later database by now. The library asks the engine before every
+    /// statement, which refuses; the harness asks before it connects.</summary>
+    private static void ThrowIfStopped(ReplicatedDatabase database)
+    {
+        if (database.IsStopped)
+        {
+            throw SqlErrors.From(ShimResult.NotLeader);
+        }
+    }
 
     private int NextCachePages() => CachePages[_opened++ % CachePages.Length];
 
