@@ -9,7 +9,19 @@ internal sealed class DatabaseHistories(Scheduler scheduler)
     private readonly SortedDictionary<long, History> _histories = [];
 
     /// <summary>Operations in all.</summary>
-    public int Operations => _histories.Values.Sum(history => history.Entries.Count);
+    public int Operations
+    {
+        get
+        {
+            var count = 0;
+            foreach (var history in _histories.Values)
+            {
+                count += history.Entries.Count;
+            }
+
+            return count;
+        }
+    }
 
     /// <summary>By database id.</summary>
     public IReadOnlyDictionary<long, History> All => _histories;

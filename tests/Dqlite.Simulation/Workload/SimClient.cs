@@ -43,7 +43,7 @@ internal sealed partial class SimClient
     {
         while (_cluster.Scheduler.NowNs < _cluster.Shape.QuietAtNs)
         {
-            await _cluster.Waits.Delay(_random.Between(thinkNs / 4, thinkNs * 7 / 4));
+            await _cluster.Waits.Delay(_random.Between(thinkNs / 4, thinkNs * 7 / 4) / (IsBehind() ? 5 : 1));
             var plan = TransactionPlan.Draw(_random, _cluster.Shape.Mix, _cluster.Shape.Workload, _newValue);
             if (PickNode(plan) is { Node: { } context } node && PickDatabase(context) is { } database)
             {
@@ -60,6 +60,9 @@ internal sealed partial class SimClient
 
         _connections.Clear();
     }
+
+    /// <summary>Whether outages have kept the clients from as many operations as they were to do by now.</summary>
+    private bool IsBehind() => _histories.Operations < _cluster.Shape.TargetOperations * (_cluster.Scheduler.NowNs / (double)_cluster.Shape.QuietAtNs);
 
     /// <summary>Reads all that there is, through the leader.</summary>
     public async Task ReadEverythingAsync()
