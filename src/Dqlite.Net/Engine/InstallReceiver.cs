@@ -44,7 +44,14 @@ internal sealed class InstallReceiver
         }
     }
 
-    /// <summary>Loop: another stream takes its place, or the node stops.</summary>
+    /// <summary>Loop: the node stops. Returns when the thread, and those of the streams before it, have closed their files.</summary>
+    public void Stop()
+    {
+        Abort();
+        _ended.Wait();
+    }
+
+    /// <summary>Loop: another stream takes its place, or the connection broke.</summary>
     public void Abort()
     {
         lock (_gate)

@@ -32,9 +32,9 @@ internal static class InstallMessages
 
 /// <summary>
 /// Streams a snapshot of every database to one peer, on a thread of its own. The page views were opened on the loop, between two entries, so
-/// all of them show the same applied index.
+/// all of them show the same applied index; the thread closes them.
 /// </summary>
-internal sealed class InstallSender : IDisposable
+internal sealed class InstallSender
 {
     private static readonly TimeSpan StallTimeout = TimeSpan.FromSeconds(30);
 
@@ -46,6 +46,7 @@ internal sealed class InstallSender : IDisposable
     private readonly InstallManifest _manifest;
     private readonly IReadOnlyList<PageSnapshot> _snapshots;
     private readonly long _stream;
+    private readonly Thread _thread;
     private long _sequence;
     private long _acknowledged = -1;
     private bool _ended;
@@ -58,6 +59,7 @@ internal sealed class InstallSender : IDisposable
         _stream = stream;
         _manifest = manifest;
         _snapshots = snapshots;
+        _thread = new Thread(Run) { IsBackground = true, Name = $"dqlite-send-{node.Name}-{peer}" };
     }
 
     /// <summary>Who gets it.</summary>
@@ -70,7 +72,7 @@ internal sealed class InstallSender : IDisposable
     public long Stream => _stream;
 
     /// <summary>Begins.</summary>
-    public void Start() => new Thread(Run) { IsBackground = true, Name = $"dqlite-send-{_node.Name}-{Peer}" }.Start();
+    public void Start() => _thread.Start();
 
     /// <summary>Any thread: the peer has stored a chunk, or ended the stream.</summary>
     public void OnAck(long sequence, byte status)
@@ -88,16 +90,14 @@ internal sealed class InstallSender : IDisposable
         }
     }
 
-    /// <summary>Any thread: the connection broke, or the node stops.</summary>
+    /// <summary>Any thread: the connection broke.</summary>
     public void Abort() => OnAck(-1, 2);
 
-    /// <inheritdoc/>
-    public void Dispose()
+    /// <summary>Loop: the node stops. Returns when the thread reads nothing any more and the page views are closed.</summary>
+    public void Stop()
     {
-        foreach (var snapshot in _snapshots)
-        {
-            snapshot.Dispose();
-        }
+        Abort();
+        _thread.Join();
     }
 
     private void Run()
@@ -113,11 +113,15 @@ internal sealed class InstallSender : IDisposable
         {
             _node.Log.SnapshotSendFailed(Peer.Value, exception.Message, exception);
         }
-
-        if (!_node.Call((nowNs, outputs) => _node.Installs.OnSent(this, success, nowNs, outputs)))
+        finally
         {
-            Dispose();
+            foreach (var snapshot in _snapshots)
+            {
+                snapshot.Dispose();
+            }
         }
+
+        _node.Call((nowNs, outputs) => _node.Installs.OnSent(this, success, nowNs, outputs));
     }
 
     private bool SendDatabases()

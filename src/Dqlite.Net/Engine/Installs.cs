@@ -55,7 +55,6 @@ internal sealed class Installs(NodeContext node)
     public void OnSent(InstallSender sender, bool success, long nowNs, RaftOutputs outputs)
     {
         _senders.Remove(sender);
-        sender.Dispose();
         node.Log.SnapshotSent(sender.Peer.Value, sender.Index.Value, success);
         node.Core.SnapshotSent(sender.Peer, success, sender.Index, nowNs, outputs);
     }
@@ -178,11 +177,11 @@ internal sealed class Installs(NodeContext node)
         }
     }
 
-    /// <summary>The node stops.</summary>
+    /// <summary>The node stops. Nothing is read or written for a stream afterwards: whoever opens the directory next has it alone.</summary>
     public void Stop()
     {
-        _receiver?.Abort();
-        _senders.ForEach(sender => sender.Abort());
+        _last?.Stop();
+        _senders.ForEach(sender => sender.Stop());
     }
 
     private void ReplaceDatabases(InstallManifest manifest)
