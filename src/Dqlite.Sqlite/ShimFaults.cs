@@ -21,6 +21,29 @@ internal enum ShimOperation
     Lock,
 }
 
+/// <summary>A system call that is about to be made.</summary>
+/// <param name="Operation">Which.</param>
+/// <param name="Path">The file or directory; null when it was opened before the installation.</param>
+/// <param name="Bytes">Of a read or a write, else 0.</param>
+internal readonly record struct ShimCall(ShimOperation Operation, string? Path, long Bytes);
+
+/// <summary>What becomes of a system call; the default lets it pass.</summary>
+/// <param name="Errno">Positive: it fails with this and is not made.</param>
+/// <param name="MaxBytes">Positive: a write takes no more than this.</param>
+/// <param name="After">Runs when it has been made.</param>
+internal readonly record struct ShimFate(int Errno = 0, long MaxBytes = 0, Action? After = null)
+{
+    internal long Shorten(long bytes) => MaxBytes > 0 ? Math.Min(MaxBytes, bytes) : bytes;
+
+    internal long Ended(long result)
+    {
+        After?.Invoke();
+        return result;
+    }
+
+    internal int Ended(int result) => (int)Ended((long)result);
+}
+
 /// <summary>
 /// Fault injection for tests: replaces the shim's table of system calls (dq_os) by one that can fail the n-th call of an operation,
 /// and counts calls. One at a time per process, installed while no database is open. The waits and the clock stay the originals.
@@ -38,15 +61,23 @@ internal sealed unsafe class ShimFaults : IDisposable
     private readonly ConcurrentDictionary<int, string> _paths = new();
     private readonly Lock _lock = new();
 
-    private ShimFaults(NativeOs original) => _original = original;
+    // Made before the table is replaced, so that no call passes it by.
+    private readonly Func<ShimCall, ShimFate>? _intercept;
+
+    private ShimFaults(NativeOs original, Func<ShimCall, ShimFate>? intercept)
+    {
+        _original = original;
+        _intercept = intercept;
+    }
 
     private sealed record Rule(long Remaining, int Errno, bool Sticky, string? PathPart);
 
     /// <summary>Installs the table.</summary>
-    internal static ShimFaults Install()
+    /// <param name="intercept">Decides about every call that no rule of <see cref="Fail"/> fails: on any thread, on several at once; must not throw.</param>
+    internal static ShimFaults Install(Func<ShimCall, ShimFate>? intercept = null)
     {
         ShimRuntime.EnsureInitialized();
-        var faults = new ShimFaults(*NativeMethods.OsGet());
+        var faults = new ShimFaults(*NativeMethods.OsGet(), intercept);
         if (Interlocked.CompareExchange(ref s_current, faults, null) is not null)
         {
             throw new InvalidOperationException("Faults are installed already.");
@@ -114,10 +145,18 @@ internal sealed unsafe class ShimFaults : IDisposable
         }
     }
 
-    /// <summary>0, or the negative errno that the call is to return.</summary>
-    private int Enter(ShimOperation operation, string? path)
+    private ShimFate Enter(ShimOperation operation, string? path, long bytes = 0)
     {
         Interlocked.Increment(ref _counts[(int)operation]);
+        var errno = FailingErrno(operation, path);
+        return errno != 0 ? new ShimFate(errno) : _intercept?.Invoke(new ShimCall(operation, path, bytes)) ?? default;
+    }
+
+    private ShimFate Enter(ShimOperation operation, int fd, long bytes = 0) => Enter(operation, _paths.GetValueOrDefault(fd), bytes);
+
+    /// <summary>0, or the errno that a rule fails the call with.</summary>
+    private int FailingErrno(ShimOperation operation, string? path)
+    {
         lock (_lock)
         {
             if (_rules[(int)operation] is not { } rule || (rule.PathPart is { } part && path?.Contains(part, StringComparison.Ordinal) != true))
@@ -136,21 +175,19 @@ internal sealed unsafe class ShimFaults : IDisposable
                 _rules[(int)operation] = null;
             }
 
-            return -rule.Errno;
+            return rule.Errno;
         }
     }
-
-    private int Enter(ShimOperation operation, int fd) => Enter(operation, _paths.GetValueOrDefault(fd));
 
     [UnmanagedCallersOnly]
     private static int OpenHook(void* context, byte* path, int flags, int mode)
     {
         var faults = s_current!;
         var text = Marshal.PtrToStringUTF8((nint)path)!;
-        var error = faults.Enter(ShimOperation.Open, text);
-        if (error != 0)
+        var fate = faults.Enter(ShimOperation.Open, text);
+        if (fate.Errno != 0)
         {
-            return error;
+            return -fate.Errno;
         }
 
         var fd = faults._original.Open(context, path, flags, mode);
@@ -159,86 +196,86 @@ internal sealed unsafe class ShimFaults : IDisposable
             faults._paths[fd] = text;
         }
 
-        return fd;
+        return fate.Ended(fd);
     }
 
     [UnmanagedCallersOnly]
     private static int CloseHook(void* context, int fd)
     {
         var faults = s_current!;
-        var error = faults.Enter(ShimOperation.Close, fd);
+        var fate = faults.Enter(ShimOperation.Close, fd);
         faults._paths.TryRemove(fd, out _);
         var result = faults._original.Close(context, fd);
-        return error != 0 ? error : result;
+        return fate.Errno != 0 ? -fate.Errno : fate.Ended(result);
     }
 
     [UnmanagedCallersOnly]
     private static long PreadHook(void* context, int fd, void* buffer, long size, long offset)
     {
-        var error = s_current!.Enter(ShimOperation.Read, fd);
-        return error != 0 ? error : s_current!._original.Pread(context, fd, buffer, size, offset);
+        var fate = s_current!.Enter(ShimOperation.Read, fd, size);
+        return fate.Errno != 0 ? -fate.Errno : fate.Ended(s_current!._original.Pread(context, fd, buffer, size, offset));
     }
 
     [UnmanagedCallersOnly]
     private static long PwriteHook(void* context, int fd, void* buffer, long size, long offset)
     {
-        var error = s_current!.Enter(ShimOperation.Write, fd);
-        return error != 0 ? error : s_current!._original.Pwrite(context, fd, buffer, size, offset);
+        var fate = s_current!.Enter(ShimOperation.Write, fd, size);
+        return fate.Errno != 0 ? -fate.Errno : fate.Ended(s_current!._original.Pwrite(context, fd, buffer, fate.Shorten(size), offset));
     }
 
     [UnmanagedCallersOnly]
     private static int FtruncateHook(void* context, int fd, long size)
     {
-        var error = s_current!.Enter(ShimOperation.Truncate, fd);
-        return error != 0 ? error : s_current!._original.Ftruncate(context, fd, size);
+        var fate = s_current!.Enter(ShimOperation.Truncate, fd);
+        return fate.Errno != 0 ? -fate.Errno : fate.Ended(s_current!._original.Ftruncate(context, fd, size));
     }
 
     [UnmanagedCallersOnly]
     private static int FallocateHook(void* context, int fd, long offset, long size)
     {
-        var error = s_current!.Enter(ShimOperation.Allocate, fd);
-        return error != 0 ? error : s_current!._original.Fallocate(context, fd, offset, size);
+        var fate = s_current!.Enter(ShimOperation.Allocate, fd);
+        return fate.Errno != 0 ? -fate.Errno : fate.Ended(s_current!._original.Fallocate(context, fd, offset, size));
     }
 
     [UnmanagedCallersOnly]
     private static int FdatasyncHook(void* context, int fd)
     {
-        var error = s_current!.Enter(ShimOperation.DataSync, fd);
-        return error != 0 ? error : s_current!._original.Fdatasync(context, fd);
+        var fate = s_current!.Enter(ShimOperation.DataSync, fd);
+        return fate.Errno != 0 ? -fate.Errno : fate.Ended(s_current!._original.Fdatasync(context, fd));
     }
 
     [UnmanagedCallersOnly]
     private static int FsyncHook(void* context, int fd)
     {
-        var error = s_current!.Enter(ShimOperation.Sync, fd);
-        return error != 0 ? error : s_current!._original.Fsync(context, fd);
+        var fate = s_current!.Enter(ShimOperation.Sync, fd);
+        return fate.Errno != 0 ? -fate.Errno : fate.Ended(s_current!._original.Fsync(context, fd));
     }
 
     [UnmanagedCallersOnly]
     private static int FstatHook(void* context, int fd, FileState* state)
     {
-        var error = s_current!.Enter(ShimOperation.Stat, fd);
-        return error != 0 ? error : s_current!._original.Fstat(context, fd, state);
+        var fate = s_current!.Enter(ShimOperation.Stat, fd);
+        return fate.Errno != 0 ? -fate.Errno : fate.Ended(s_current!._original.Fstat(context, fd, state));
     }
 
     [UnmanagedCallersOnly]
     private static int RenameHook(void* context, byte* from, byte* to)
     {
-        var error = s_current!.Enter(ShimOperation.Rename, Marshal.PtrToStringUTF8((nint)from));
-        return error != 0 ? error : s_current!._original.Rename(context, from, to);
+        var fate = s_current!.Enter(ShimOperation.Rename, Marshal.PtrToStringUTF8((nint)from));
+        return fate.Errno != 0 ? -fate.Errno : fate.Ended(s_current!._original.Rename(context, from, to));
     }
 
     [UnmanagedCallersOnly]
     private static int UnlinkHook(void* context, byte* path)
     {
-        var error = s_current!.Enter(ShimOperation.Unlink, Marshal.PtrToStringUTF8((nint)path));
-        return error != 0 ? error : s_current!._original.Unlink(context, path);
+        var fate = s_current!.Enter(ShimOperation.Unlink, Marshal.PtrToStringUTF8((nint)path));
+        return fate.Errno != 0 ? -fate.Errno : fate.Ended(s_current!._original.Unlink(context, path));
     }
 
     [UnmanagedCallersOnly]
     private static int LockHook(void* context, int fd)
     {
-        var error = s_current!.Enter(ShimOperation.Lock, fd);
-        return error != 0 ? error : s_current!._original.Lock(context, fd);
+        var fate = s_current!.Enter(ShimOperation.Lock, fd);
+        return fate.Errno != 0 ? -fate.Errno : fate.Ended(s_current!._original.Lock(context, fd));
     }
 }

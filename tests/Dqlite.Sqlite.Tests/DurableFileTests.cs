@@ -187,6 +187,26 @@ public sealed class DurableFileTests
     }
 
     [Test]
+    public void An_interceptor_sees_every_call_and_decides_about_it()
+    {
+        var seen = new List<string>();
+        var fates = new Queue<ShimFate>([default, new ShimFate(MaxBytes: 3, After: () => seen.Add("made")), default, new ShimFate(Eio), default]);
+        using var faults = ShimFaults.Install(call =>
+        {
+            seen.Add($"{call.Operation} {Path.GetFileName(call.Path)} {call.Bytes}");
+            return fates.Dequeue();
+        });
+        using (var file = DurableFile.Open(PathOf("f"), ReadWriteCreate))
+        {
+            file.Write([1, 2, 3, 4, 5], 0);
+            Assert.That(Assert.Throws<DurableIOException>(file.DataSync)!.Errno, Is.EqualTo(Eio));
+        }
+
+        Assert.That(seen, Is.EqualTo(new[] { "Open f 0", "Write f 5", "made", "Write f 2", "DataSync f 0", "Close f 0" }), "a short write is continued");
+        Assert.That(File.ReadAllBytes(PathOf("f")), Is.EqualTo(new byte[] { 1, 2, 3, 4, 5 }));
+    }
+
+    [Test]
     public void The_clock_does_not_go_back()
     {
         var last = MonotonicClock.NowNs;

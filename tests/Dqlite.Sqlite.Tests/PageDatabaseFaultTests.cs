@@ -51,6 +51,6 @@ public sealed class PageDatabaseFaultTests
     public void The_table_is_not_replaced_under_an_open_database()
     {
         using var database = new TestDatabase();
-        Assert.That(ShimFaults.Install, Throws.InvalidOperationException);
+        Assert.That(() => ShimFaults.Install(), Throws.InvalidOperationException);
     }
 }

@@ -1,3 +1,5 @@
+using Dqlite.Sqlite;
+
 namespace Dqlite.Net.Tests.Engine;
 
 /// <summary>A follower that was away.</summary>
@@ -100,6 +102,39 @@ internal sealed class CatchUpTests : EngineFixture
         await Cluster.CaughtUpAsync();
         Assert.That(Cluster.Log.Lines(11), Is.Not.Empty, "a snapshot was installed");
         await ComparePagesAsync(["app"]);
+    }
+
+    /// <param name="thread">Who is held in the middle of a system call: the sender's thread while it reads, the receiver's while it writes.</param>
+    [TestCase("dqlite-send-", ShimOperation.Read)]
+    [TestCase("dqlite-install-", ShimOperation.Write)]
+    public async Task A_node_has_not_stopped_before_its_threads_of_a_snapshot_stream_have(string thread, object operation)
+    {
+        var inside = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var goOn = new ManualResetEventSlim();
+        ShimFate HoldFirst(ShimCall call)
+        {
+            if (call.Operation == (ShimOperation)operation && Thread.CurrentThread.Name?.StartsWith(thread, StringComparison.Ordinal) == true && inside.TrySetResult())
+            {
+                goOn.Wait(Patience);
+            }
+
+            return default;
+        }
+
+        using var faults = ShimFaults.Install(HoldFirst);
+        await using var running = Cluster; // its nodes must end before the faults are taken out, also when an assertion fails
+        Cluster.Configure = Small;
+        var away = await FoundAndAbortFollowerAsync();
+        await WriteUntilCompactedAsync(await Cluster.OpenOnLeaderAsync());
+        var leader = Cluster.PositionOf(await Cluster.LeaderAsync());
+        await Cluster.StartAsync(away);
+        await InTime(inside.Task);
+
+        var stop = Cluster.AbortAsync(thread == "dqlite-send-" ? leader : away);
+        var stoppedWhileInside = await Task.WhenAny(stop, Task.Delay(TimeSpan.FromMilliseconds(200))) == stop;
+        goOn.Set();
+        await InTime(stop);
+        Assert.That(stoppedWhileInside, Is.False);
     }
 
     [Test]

@@ -1,0 +1,51 @@
+using System.Globalization;
+using Dqlite.Net;
+using Dqlite.Sqlite;
+using Quickstart;
+
+namespace Dqlite.Crash.Calls;
+
+/// <summary>A child: plays the scenario, and does something at one of its storage calls. It says "hit PHASE CALL", "calls PHASE COUNT", and "ended REASON" when a node could not go on.</summary>
+internal static class ScenarioCommand
+{
+    public const string Name = "scenario";
+    public const string EndedWord = "ended ";
+
+    public static IEnumerable<string> Words(string data, IReadOnlyList<string> addresses, long call, CallAction action) =>
+        [Name, "--data", data, "--addresses", string.Join(',', addresses), "--call", call.ToString(CultureInfo.InvariantCulture), "--action", action.ToString()];
+
+    public static async Task<int> RunAsync(string[] words)
+    {
+        var arguments = Arguments.Parse(words, "data", "addresses", "call", "action");
+        var hook = new CallHook(arguments.Number("call", 0, 0, int.MaxValue), Enum.Parse<CallAction>(arguments.Get("action")));
+        using var faults = ShimFaults.Install(hook.OnCall);
+        await using (var nodes = new ScenarioNodes(arguments.Get("data"), arguments.Get("addresses").Split(',')))
+        {
+            var scenario = new Scenario(nodes, "");
+            try
+            {
+                await scenario.PlayAsync(hook);
+            }
+            catch (ScenarioEndedException exception)
+            {
+                Nodes.ChildReport.Line(EndedWord + exception.Message.ReplaceLineEndings(" "));
+                await GoOnWithoutAsync(nodes, scenario);
+            }
+
+            hook.Step = ScenarioStep.Stop;
+        }
+
+        hook.SayCounts();
+        return 0;
+    }
+
+    /// <summary>A majority that runs takes writes without the node that stopped.</summary>
+    private static async Task GoOnWithoutAsync(ScenarioNodes nodes, Scenario scenario)
+    {
+        if (2 * nodes.Running.Count(node => node.Failure is null) > nodes.Count)
+        {
+            nodes.EndsWithFailure = false;
+            await scenario.WriteOneAsync(withBlob: false);
+        }
+    }
+}

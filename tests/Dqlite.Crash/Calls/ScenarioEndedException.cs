@@ -1,0 +1,6 @@
+namespace Dqlite.Crash.Calls;
+
+/// <summary>A node refused to start, or stopped by itself, with an error of the library: the rest of the scenario cannot be played.</summary>
+/// <param name="message">Which, and why.</param>
+/// <param name="cause">The node's error.</param>
+internal sealed class ScenarioEndedException(string message, Exception cause) : Exception(message, cause);
