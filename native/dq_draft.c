@@ -323,11 +323,21 @@ static int copy_pages(dq_changes *changes, uint32_t pages, const uint32_t *numbe
   return dq_changes_prepare(changes, page_size);
 }
 
+/* An entry carries every page that it adds: so what it makes us reserve is
+** bounded by its own size. */
+static int carries_new_pages(const dq_db *db, const dq_changes *changes, uint32_t page_count) {
+  uint32_t old_count = db->page_count_d, lock_page = dq_lock_page(db->page_size), carried = 0;
+  if (page_count <= old_count) return 1;
+  for (uint32_t i = 0; i < changes->count; i++) carried += changes->items[i].page > old_count;
+  return carried == page_count - old_count - (lock_page > old_count && lock_page <= page_count);
+}
+
 /* Lock held; the change set is ready. */
 static int apply(dq_db *db, dq_changes *changes, uint32_t page_count, uint64_t checksum, uint64_t *lsn) {
   if (db->poisoned) return DQ_POISONED;
   if (db->closed) return DQ_NOT_LEADER;
   if (db->term || db->c != db->d) return SQLITE_MISUSE;
+  if (!carries_new_pages(db, changes, page_count)) return SQLITE_CORRUPT;
   uint64_t sum = dq_changes_checksum(db, changes, page_count);
   if (checksum && sum != checksum && !db->recovering && !DQ_MUTANT(13)) return SQLITE_CORRUPT;
   int rc = dq_store_reserve(db->gen, changes);

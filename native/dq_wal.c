@@ -162,6 +162,8 @@ static int writable_image(dq_handle *h, dq_frame *f) {
 ** that every node has the same bytes there. */
 static int fill_holes(dq_handle *h, dq_changes *changes, uint32_t old_count, uint32_t new_count) {
   uint32_t lock_page = dq_lock_page(h->db->page_size), n = changes->count, at = 0;
+  /* A damaged page 1 may count more pages than there is memory for. */
+  if (new_count > old_count && (uint64_t)(new_count - old_count) * h->db->page_size > h->db->config.max_transaction_bytes) return DQ_TOO_LARGE;
   for (uint32_t page = old_count + 1; page <= new_count; page++) {
     while (at < n && changes->items[at].page < page) at++;
     if ((page == lock_page && !DQ_MUTANT(55)) || (at < n && changes->items[at].page == page)) continue;
@@ -233,7 +235,7 @@ int dq_wal_write(dq_handle *h, const void *data, int n, int64_t offset) {
     rc = write_frame_header(h, (uint32_t)i, data);
     if (DQ_MUTANT(45) && rc == SQLITE_OK && frame_truncate(&h->frames[i]) && !h->drafted) return write_frame_page(h, (uint32_t)i, unwritten, h->db->page_size, 0);
   } else if (at < FRAME_HEADER || i == h->frame_count) return SQLITE_IOERR_WRITE;
-  else return write_frame_page(h, (uint32_t)i, data, (uint32_t)n, (uint32_t)at - FRAME_HEADER);
+  else rc = write_frame_page(h, (uint32_t)i, data, (uint32_t)n, (uint32_t)at - FRAME_HEADER);
   if (rc == DQ_TOO_LARGE) {
     dq_lock(h->db);
     dq_handle_note(h, rc);

@@ -286,7 +286,7 @@ DQ_EXPORT void dq_batch_free(dq_batch *);
 ** foreign: pages of one entry become LSN d+1 = c+1 (only with d == c, not
 ** leading); `images` is page_count_in x page_size bytes, in order. Returns
 ** SQLITE_CORRUPT, with c unmoved, when the result's checksum is not `checksum`
-** (0: do not compare). */
+** (0: do not compare) or a page that the entry adds is missing in it. */
 DQ_EXPORT int dq_db_commit(dq_db *, uint64_t lsn);
 DQ_EXPORT int dq_db_apply(dq_db *, uint32_t pages, const uint32_t *page_numbers, const void *images,
                           uint32_t page_count, uint64_t checksum, uint64_t *lsn);

@@ -253,6 +253,21 @@ TEST(A_draft_that_survives_a_fence_is_read_under_its_new_lsn) {
   stop(&n, &a, &b);
 }
 
+TEST(An_entry_must_carry_every_page_that_it_adds) {
+  node n;
+  uint8_t pages[3 * 1024];
+  const uint32_t numbers[] = {1, 2, 4};
+  node_start(&n, "gaps", 1024, 0);
+  OK(dq_canonical_page1(pages, 1024, 0));
+  memset(pages + 1024, 0, 2048);
+  const uint32_t refused[] = {2, 3, 4, 5, UINT32_MAX - 1, UINT32_MAX};
+  for (int i = 0; i < 6; i++) EQ(SQLITE_CORRUPT, dq_db_apply(n.db, i == 0 ? 1 : 3, numbers, pages, refused[i], 0, NULL));
+  EQ(1, node_state(&n).c);
+  OK(dq_db_apply(n.db, 3, numbers, pages, 2, 0, NULL)); /* what is above the count is not part of it */
+  EQ(2, node_state(&n).page_count);
+  node_stop(&n);
+}
+
 TEST(A_transaction_over_the_limit_has_no_effect) {
   node n;
   conn a;

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,7 +24,8 @@ static struct {
 } tests[256];
 static int test_count, failures_here;
 static const char *running;
-#define HANGS_AFTER_S 10
+#define HANGS_AFTER_S 90 /* waiting */
+#define SPINS_AFTER_S 20 /* of processor time */
 static int first_failure_ends; /* $DQ_MUTANT: the run of a mutant ends with the test that kills it */
 
 void test_register(const char *name, test_fn fn) {
@@ -49,7 +51,7 @@ void test_fail(const char *file, int line, const char *format, ...) {
 /* A mutant may also crash a test, or hang it. */
 static void on_signal(int number) {
   char line[256];
-  int n = snprintf(line, sizeof line, "FAIL %s (%s)\n", running, number == SIGALRM ? "hangs" : "crashes");
+  int n = snprintf(line, sizeof line, "FAIL %s (%s)\n", running, number == SIGALRM || number == SIGPROF ? "hangs" : "crashes");
   if (write(1, line, (size_t)n) != n) _exit(2);
   _exit(1);
 }
@@ -60,12 +62,18 @@ static void start_mutant(void) {
   if (!number) return;
   dq_mutant_set(atoi(number));
   first_failure_ends = 1;
-  const int signals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGALRM};
-  for (int i = 0; i < 5; i++) signal(signals[i], on_signal);
+  const int signals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGALRM, SIGPROF};
+  for (int i = 0; i < 6; i++) signal(signals[i], on_signal);
 }
 #else
 static void start_mutant(void) { (void)on_signal; }
 #endif
+
+static void limit_time(void) {
+  const struct itimerval spins = {.it_value.tv_sec = SPINS_AFTER_S};
+  alarm(HANGS_AFTER_S);
+  setitimer(ITIMER_PROF, &spins, NULL);
+}
 
 /* ---- SQLite -------------------------------------------------------------------------- */
 
@@ -446,6 +454,8 @@ uint64_t test_seed(void) {
   return seed;
 }
 
+int test_failures(void) { return failures_here; }
+
 int test_rounds(int otherwise) {
   const char *given = getenv("DQ_ROUNDS");
   return given ? atoi(given) : otherwise;
@@ -463,7 +473,7 @@ int main(int argc, char **argv) {
     int64_t start = dq_now_ns();
     failures_here = 0;
     running = tests[i].name;
-    if (first_failure_ends) alarm(HANGS_AFTER_S);
+    if (first_failure_ends) limit_time();
     tests[i].fn();
     if (atomic_load(&dq_open_databases) != 0) test_fail(__FILE__, __LINE__, "a database object was not freed");
     printf("%s %s (%lld ms)\n", failures_here ? "FAIL" : "ok  ", running, (long long)(dq_now_ns() - start) / 1000000);

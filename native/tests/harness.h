@@ -115,6 +115,7 @@ const char *scratch(const char *name); /* path in the scratch directory (static 
 uint32_t rnd(uint64_t *seed);
 uint64_t test_seed(void); /* printed; $DQ_SEED replays */
 int test_rounds(int otherwise); /* $DQ_ROUNDS */
+int test_failures(void);        /* of the running test */
 
 /* A thread that runs one statement. */
 typedef struct background {

@@ -186,15 +186,14 @@ TEST(Frames_that_rollback_to_cut_off_are_not_drafted) {
 }
 
 /* SQLite writes every page that it adds, as far as is known; so the log is written by hand. */
-static void draft_of_page_1(conn *a, uint32_t page_count) {
+static int draft_of_page_1(conn *a, uint32_t page_count) {
   uint8_t wal_header[32] = {0}, frame[24] = {0}, page[1024];
   dq_snapshot *s;
   OK(dq_snapshot_open(a->n->db, &s, NULL, NULL, NULL));
   OK(dq_snapshot_page(s, 1, page));
   dq_snapshot_close(s);
-  page[31] = (uint8_t)page_count;
+  for (int i = 0; i < 4; i++) page[28 + i] = frame[4 + i] = (uint8_t)(page_count >> (24 - 8 * i));
   frame[3] = 1;
-  frame[7] = (uint8_t)page_count;
   OK(arm(a));
   OK(dq_handle_read_lock(a->h));
   dq_handle_read_unlock(a->h); /* its header had changed */
@@ -202,9 +201,11 @@ static void draft_of_page_1(conn *a, uint32_t page_count) {
   OK(dq_handle_write_lock(a->h));
   OK(dq_wal_write(a->h, wal_header, 32, 0));
   OK(dq_wal_write(a->h, frame, 24, 32));
-  OK(dq_wal_write(a->h, page, 1024, 32 + 24));
+  int rc = dq_wal_write(a->h, page, 1024, 32 + 24);
   dq_handle_write_unlock(a->h);
   dq_handle_read_unlock(a->h);
+  dq_slot_release(a->n->db, a->ticket);
+  return rc;
 }
 
 TEST(Pages_that_a_transaction_added_and_never_wrote_are_zero_on_every_node) {
@@ -214,7 +215,7 @@ TEST(Pages_that_a_transaction_added_and_never_wrote_are_zero_on_every_node) {
   node_start(&n, "holes", 1024, 0);
   node_lead(&n);
   conn_open(&a, &n, 1);
-  draft_of_page_1(&a, 5);
+  OK(draft_of_page_1(&a, 5));
   EQ(1, node_state(&n).queued_drafts);
   replicate_all(&n, &f);
   EQ(5, node_state(&n).page_count);
@@ -226,6 +227,24 @@ TEST(Pages_that_a_transaction_added_and_never_wrote_are_zero_on_every_node) {
   same_image(&n, &again);
   conn_close(&a);
   node_stop(&n), node_stop(&f), node_stop(&again);
+}
+
+TEST(A_commit_that_adds_more_pages_than_a_transaction_may_have_is_refused) {
+  node n;
+  conn a;
+  node_prepare(&n, "holes", 1024, 0);
+  n.config.max_transaction_bytes = 50 * 1024;
+  node_open(&n);
+  OK(dq_db_set_serving(n.db, 0));
+  node_lead(&n);
+  conn_open(&a, &n, 1);
+  EQ(DQ_TOO_LARGE, draft_of_page_1(&a, 0xfffffff0));
+  EQ(DQ_TOO_LARGE, state(&a).last_error);
+  EQ(DQ_TOO_LARGE, draft_of_page_1(&a, 52));
+  EQ(0, node_state(&n).queued_drafts);
+  OK(draft_of_page_1(&a, 51));
+  conn_close(&a);
+  node_stop(&n);
 }
 
 /* ---- batches and fences ------------------------------------------------------------------------------ */
