@@ -4,7 +4,7 @@ using Dqlite.Simulation.World;
 
 namespace Dqlite.Simulation.Fuzzing;
 
-/// <summary>The command <c>fuzz [--target NAME] [--seeds 1-1000] [--corpus DIR]</c>.</summary>
+/// <summary>The command <c>fuzz [--target NAME] [--seeds 1-1000] [--corpus DIR]</c>, or for one kept input <c>fuzz --target NAME --input FILE</c>.</summary>
 internal static class FuzzCommand
 {
     private const int MisuseExit = 2;
@@ -18,11 +18,17 @@ internal static class FuzzCommand
     {
         try
         {
-            var options = new CommandOptions(arguments, ["--target", "--seeds", "--corpus"]);
+            var options = new CommandOptions(arguments, ["--target", "--seeds", "--corpus", "--input"]);
+            var targets = FuzzTargets.Find(options.Find("--target") ?? "all");
+            if (options.Find("--input") is { } path)
+            {
+                return RunFile(targets, path, output);
+            }
+
             var seeds = CommandOptions.Ranges(options.Find("--seeds") ?? "1-1000").ToArray();
-            return Run(FuzzTargets.Find(options.Find("--target") ?? "all"), seeds, options.Find("--corpus"), output);
+            return Run(targets, seeds, options.Find("--corpus"), output);
         }
-        catch (ArgumentException misuse)
+        catch (Exception misuse) when (misuse is ArgumentException or IOException)
         {
             errors.WriteLine(misuse.Message);
             return MisuseExit;
@@ -31,6 +37,20 @@ internal static class FuzzCommand
 
     /// <summary>The input of a seed.</summary>
     public static byte[] InputOf(FuzzTarget target, ulong seed) => target.Generate(new SeededRandom(seed).Stream(target.Name));
+
+    private static int RunFile(IReadOnlyList<FuzzTarget> targets, string path, TextWriter output)
+    {
+        if (targets is not [var target])
+        {
+            throw new ArgumentException("--input needs --target: the file does not say what it is.");
+        }
+
+        var result = FuzzRunner.Try(target, File.ReadAllBytes(path));
+        output.WriteLine($"{result.Verdict}: {result.Text}");
+        var isFind = result.Verdict == FuzzVerdict.Find;
+        output.WriteLine(isFind ? "0 passed, 1 failed" : "1 passed, 0 failed");
+        return isFind ? 1 : 0;
+    }
 
     private static int Run(IReadOnlyList<FuzzTarget> targets, ulong[] seeds, string? corpus, TextWriter output)
     {

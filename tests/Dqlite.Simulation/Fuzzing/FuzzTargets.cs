@@ -7,7 +7,7 @@ internal static class FuzzTargets
     public static IReadOnlyList<FuzzTarget> All { get; } =
     [
         new FrameTarget(), new MessageTarget(), new HandshakeTarget(), new LogTarget(), new MetadataTarget(), new DatabaseMetaTarget(), new LogBaseTarget(),
-        new ManifestTarget(), new EntryTarget(), new ConfigurationTarget(),
+        new ManifestTarget(), new SnapshotTarget(), new EntryTarget(), new ConfigurationTarget(), new DatabaseTarget(),
     ];
 
     /// <summary>The targets of a name; all of them for <c>all</c>.</summary>

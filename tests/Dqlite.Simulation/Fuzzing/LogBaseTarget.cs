@@ -22,10 +22,14 @@ internal sealed class LogBaseTarget : FuzzTarget
     {
         var written = Encode(new Samples(random).LogBase());
         var mutator = new Mutator(random);
-        var damaged = random.Next(40) switch
+        if (random.Chance(0.01))
         {
-            0 => [.. written, .. new byte[HugeBytes]],
-            < 10 => mutator.SetNumber(written, random.Between(HeaderBytes, written.Length - 8), random.Pick([1, 2, 4, 8])),
+            return Blobs.Join([[.. written, .. new byte[HugeBytes]], written]);
+        }
+
+        var damaged = random.Next(4) switch
+        {
+            0 => mutator.SetNumber(written, random.Between(HeaderBytes, written.Length - 8), random.Pick([1, 2, 4, 8])),
             _ => mutator.Mutate(written, () => Encode(new Samples(random).LogBase())),
         };
         return random.Chance(0.5) ? Blobs.Join([damaged, written]) : Blobs.Join([FixChecksum(damaged)]);

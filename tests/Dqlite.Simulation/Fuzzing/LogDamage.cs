@@ -101,7 +101,7 @@ internal sealed class LogDamage(SeededRandom random)
             case 2:
                 files[at] = files[at] with { Content = files[other].Content };
                 break;
-            case 3:
+            case 3 when files.Count > 1: // alone it would be whole, and nothing could tell
                 var foreign = LogSample.Write(random.Stream("foreign")).Files;
                 files[at] = files[at] with { Content = random.Pick(foreign).Content };
                 break;

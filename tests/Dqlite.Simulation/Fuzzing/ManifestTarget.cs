@@ -56,6 +56,9 @@ internal sealed class ManifestTarget : FuzzTarget
 
             // Once the file is durable the installation must end well: nothing in it may turn out to be unusable later.
             InstallFiles.BaseOf(_manifest, "");
+            var databases = _manifest.Databases;
+            Require(databases.Select(database => database.Name).Distinct().Count() == databases.Count
+                && databases.Select(database => database.Id).Distinct().Count() == databases.Count, "two databases have the same name or id");
         }
     }
 }

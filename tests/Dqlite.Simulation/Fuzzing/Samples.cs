@@ -46,6 +46,7 @@ internal sealed class Samples(SeededRandom random)
     public TermStart[] TermStarts(LogIndex last)
     {
         var starts = new List<TermStart>();
+        // Index 1 is always in a term.
         for (long term = random.Between(1, 4), index = 1; index <= last.Value && starts.Count < 8; term += random.Between(1, 3), index += random.Between(1, 20))
         {
             starts.Add(new TermStart(new Term(term), new LogIndex(index)));
@@ -93,9 +94,16 @@ internal sealed class Samples(SeededRandom random)
     public InstallManifest Manifest()
     {
         var index = new LogIndex(random.Between(1, 100));
-        var databases = Enumerable.Range(1, random.Next(4)).Select(i => new InstallDatabase(i, string.Create(CultureInfo.InvariantCulture, $"db{i}"), 512 << random.Next(8),
+        var databases = Enumerable.Range(1, random.Next(4)).Where(i => i <= index.Value).Select(i => new InstallDatabase(i, string.Create(CultureInfo.InvariantCulture, $"db{i}"), 512 << random.Next(8),
             random.Next(3), random.Chance(0.7), random.Next(index.Value + 1), (uint)random.Between(1, 50), random.NextBits()));
-        return new InstallManifest(index, Term(), ConfigurationCodec.Encode(Configuration()), new LogIndex(random.Next(index.Value + 1)), TermStarts(index), [.. databases]);
+        return Manifest(index, [.. databases]);
+    }
+
+    /// <summary>One of these databases.</summary>
+    public InstallManifest Manifest(LogIndex index, IReadOnlyList<InstallDatabase> databases)
+    {
+        var starts = TermStarts(index);
+        return new InstallManifest(index, starts[^1].Term, ConfigurationCodec.Encode(Configuration()), new LogIndex(random.Next(index.Value + 1)), starts, databases);
     }
 
     public LeaderRequest LeaderRequest() => new((LeaderOperation)random.Between(1, 7), DatabaseName(), 512 << random.Next(8), random.Next(3), random.Chance(0.5),
