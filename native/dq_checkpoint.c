@@ -186,7 +186,7 @@ static int begin(dq_db *db, uint64_t lsn, dq_reader *pin, dq_snap *spare) {
   else if (db->closed) rc = DQ_NOT_LEADER;
   else if (db->checkpointing || db->recovering || lsn > db->c || lsn < db->checkpoint_lsn) rc = SQLITE_MISUSE;
   else if (lsn != db->c && !held && !DQ_MUTANT(60)) rc = SQLITE_BUSY;
-  if (rc == SQLITE_OK) rc = dq_gen_sums_reserve(db->gen, db->page_count_c > db->page_count_d ? db->page_count_c : db->page_count_d);
+  if (rc == SQLITE_OK) rc = dq_gen_sums_reserve(db->gen, held ? held->page_count : db->page_count_c);
   if (rc) {
     dq_free(spare);
     return rc;

@@ -286,6 +286,7 @@ int dq_db_set_serving(dq_db *db, int rc) {
 int dq_db_set_drafting(dq_db *db, int rc) {
   dq_lock(db);
   db->drafting_rc = rc;
+  dq_slot_pump(db);
   int result = db->poisoned ? DQ_POISONED : SQLITE_OK;
   dq_unlock(db);
   return result;

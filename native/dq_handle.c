@@ -295,8 +295,9 @@ void dq_handle_write_unlock(dq_handle *h) {
     h->header_lsn = 0;
   }
   h->drafted = h->refused = 0;
-  if (dq_handle_holds_slot(h)) dq_slot_free(db);
-  h->ticket = 0;
+  /* A ticket keeps the slot: when the schema is stale SQLite ends the write,
+  ** reads the schema and begins again, inside one call of sqlite3_step. */
+  if (!h->own && dq_handle_holds_slot(h)) dq_slot_free(db);
   dq_unlock(db);
 }
 

@@ -7,8 +7,10 @@
 
 #include "dq_internal.h"
 
-/* BEGIN IMMEDIATE looks like an autocommit write, but its transaction returns rows. */
-static int is_begin(const char *sql) {
+/* Statements that look like autocommit writes without result columns: the
+** transaction of BEGIN IMMEDIATE returns rows, and PRAGMA incremental_vacuum
+** steps through rows that have no columns. */
+static int is_begin_or_pragma(const char *sql) {
   while (sql && *sql) {
     if (strchr(" \t\r\n\f;", *sql)) {
       sql++;
@@ -18,7 +20,7 @@ static int is_begin(const char *sql) {
       sql = strstr(sql + 2, "*/");
       if (sql) sql += 2;
     } else {
-      return strncasecmp(sql, "begin", 5) == 0;
+      return strncasecmp(sql, "begin", 5) == 0 || strncasecmp(sql, "pragma", 6) == 0;
     }
   }
   return 0;
@@ -36,7 +38,7 @@ enum dq_kind dq_plain_kind(const dq_handle *h) {
     busy++;
     if (dq_sqlite.stmt_readonly(s)) continue;
     writes++;
-    if ((dq_sqlite.column_count(s) != 0 && !DQ_MUTANT(35)) || (is_begin(dq_sqlite.sql(s)) && !DQ_MUTANT(36))) rows++;
+    if ((dq_sqlite.column_count(s) != 0 && !DQ_MUTANT(35)) || (is_begin_or_pragma(dq_sqlite.sql(s)) && !DQ_MUTANT(36))) rows++;
   }
   if (!writes) return DQ_READS;
   return busy == 1 && !rows && dq_sqlite.get_autocommit(sqlite) ? DQ_WRITES_AUTOCOMMIT : DQ_WRITES;

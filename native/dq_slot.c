@@ -7,7 +7,8 @@
 ** waiter has waited 1 ms; then it is handed over. (Pure hand-off was four times
 ** slower: the slot lies idle while the waiter wakes up.) A ticket has no thread
 ** that could come for a free slot, so a ticket at the head is always handed to.
-** Nobody gets the slot while more than max_undecided_bytes are undecided.
+** Nobody gets the slot while more than max_undecided_bytes are undecided, or
+** while dq_db_set_drafting says no.
 */
 #include <errno.h>
 
@@ -16,7 +17,7 @@
 #define HAND_OFF_AFTER_NS 1000000
 
 static int may_grant(const dq_db *db) {
-  return !db->slot.held && db->term && (db->undecided_bytes <= db->config.max_undecided_bytes || DQ_MUTANT(56));
+  return !db->slot.held && db->term && !db->drafting_rc && (db->undecided_bytes <= db->config.max_undecided_bytes || DQ_MUTANT(56));
 }
 
 static void unqueue(dq_db *db, dq_slot_waiter *w) {

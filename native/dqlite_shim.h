@@ -354,7 +354,8 @@ typedef struct dq_handle_state {
 DQ_EXPORT void dq_handle_own(dq_handle *);
 /* Before a statement: forgets draft_lsn and last_error. With a ticket that has
 ** the slot the handle reads d and may write; it gives the slot up at its commit
-** point or when its write transaction ends. ticket 0: none (a running write
+** point. Without a draft the ticket keeps it until dq_slot_release (SQLite may
+** begin the write of one statement twice). ticket 0: none (a running write
 ** transaction keeps its own). SQLITE_OK; the code of a dead handle;
 ** SQLITE_BUSY or DQ_NOT_LEADER when the ticket does not hold the slot. */
 DQ_EXPORT int dq_handle_arm(dq_handle *, uint64_t ticket);

@@ -116,6 +116,28 @@ TEST(A_checkpoint_of_an_older_state_needs_a_snapshot_that_holds_it) {
   node_stop(&again), node_stop(&n);
 }
 
+TEST(A_checkpoint_of_an_older_state_may_have_more_pages_than_there_are_now) {
+  node n, again;
+  conn w;
+  dq_snapshot *s;
+  uint64_t lsn;
+  start(&n, &w, 1024, 0); /* never checkpointed: the file has one page */
+  OK(dq_snapshot_open(n.db, &s, &lsn, NULL, NULL));
+  write_committed(&w, "DELETE FROM t");
+  write_committed(&w, "VACUUM");
+  OK(dq_db_checkpoint(n.db, lsn, &n.config.page_count, &n.config.checksum));
+  OK(dq_db_checkpoint_done(n.db, lsn));
+  CHECK(n.config.page_count > 100);
+  dq_snapshot_close(s);
+  node_copy_files(&n, &again, "ckpt2");
+  node_open(&again);
+  EQ(n.config.page_count, node_state(&again).page_count);
+  OK(node_checkpoint(&n));
+  same_as_file(&n, n.path);
+  conn_close(&w);
+  node_stop(&again), node_stop(&n);
+}
+
 static void shrink_and_grow(uint32_t auto_vacuum) {
   node n, f, again;
   conn w, old, r;

@@ -370,6 +370,34 @@ TEST(A_row_of_returning_leaves_a_plain_handle_only_when_no_draft_is_undecided) {
   hooks_off();
 }
 
+TEST(A_row_of_incremental_vacuum_leaves_a_plain_handle_only_when_no_draft_is_undecided) {
+  node n;
+  conn own, plain;
+  sqlite3_stmt *s;
+  hooks_on();
+  node_start(&n, "trap", 1024, 2);
+  node_lead(&n);
+  conn_open(&own, &n, 1);
+  OK(write_own(&own, "CREATE TABLE t(a INTEGER PRIMARY KEY, b)"));
+  OK(write_own(&own, FILL));
+  replicate_all(&n, NULL);
+  conn_open(&plain, &n, 0);
+  waiting = &n;
+  waits = 0;
+  wait_hook = commit_everything;
+  OK(write_own(&own, "DELETE FROM t WHERE a > 50"));
+  OK(sq.prepare_v2(plain.sql, "PRAGMA incremental_vacuum(5)", -1, &s, NULL));
+  EQ(SQLITE_ROW, sq.step(s));
+  EQ(1, waits);
+  while (sq.step(s) == SQLITE_ROW) {
+  }
+  OK(sq.finalize(s));
+  EQ(2, waits);
+  conn_close(&plain), conn_close(&own);
+  node_stop(&n);
+  hooks_off();
+}
+
 static uint64_t schema_lsn;
 
 static void no_undecided_schema(const io_event *e) {

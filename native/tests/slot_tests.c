@@ -69,6 +69,39 @@ TEST(A_full_log_refuses_the_slot_and_lets_its_holder_finish) {
   node_stop(&n);
 }
 
+TEST(A_slot_that_becomes_free_while_the_log_is_full_goes_to_nobody) {
+  node n;
+  start(&n, 0);
+  OK(dq_slot_request(n.db, 1));
+  EQ(SQLITE_BUSY, dq_slot_request(n.db, 2));
+  OK(dq_db_set_drafting(n.db, SQLITE_FULL));
+  dq_slot_release(n.db, 1);
+  EQ(0, atomic_load(&n.slots_decided));
+  OK(dq_db_set_drafting(n.db, SQLITE_OK));
+  EQ(1, atomic_load(&n.slots_decided));
+  EQ(2, atomic_load(&n.slot_ticket));
+  node_stop(&n);
+}
+
+/* SQLite ends the write, reads the schema and begins again, all in one step. */
+TEST(A_ticket_keeps_the_slot_while_sqlite_reads_a_changed_schema) {
+  node n;
+  conn a, b;
+  start(&n, 0);
+  conn_open(&a, &n, 1);
+  conn_open(&b, &n, 1);
+  OK(write_own(&b, "INSERT INTO t VALUES(1)"));
+  OK(write_own(&a, "CREATE TABLE u(a)"));
+  OK(write_own(&b, "INSERT INTO t VALUES(2)"));
+  OK(write_own(&a, "ALTER TABLE t ADD COLUMN c DEFAULT 5"));
+  OK(arm(&b));
+  OK(run(&b, "BEGIN; INSERT INTO t(a) VALUES(3); COMMIT"));
+  replicate_all(&n, NULL);
+  EQ(3, value(&a, "SELECT count(*) FROM t WHERE c = 5"));
+  conn_close(&a), conn_close(&b);
+  node_stop(&n);
+}
+
 TEST(A_revoked_transaction_can_no_longer_draft) {
   node n;
   conn a, b;

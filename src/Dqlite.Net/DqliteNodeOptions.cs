@@ -60,6 +60,10 @@ public sealed record DqliteNodeOptions
     /// <summary>Entries of one database that may be on their way to a quorum; drafts that wait meanwhile share the next entry.</summary>
     public int MaxPipelinedEntries { get; init; } = 2;
 
+    /// <summary>Payload bytes of one message of entries to a follower, at least one entry. Simulated nodes take less: what goes wrong between
+    /// two messages is rare when one holds everything.</summary>
+    internal int MaxAppendBytes { get; init; } = 1 << 20;
+
     /// <summary>Size of a log segment.</summary>
     public long SegmentBytes { get; init; } = 16L << 20;
 

@@ -17,6 +17,11 @@ internal sealed class ConfigurationHistory
     /// <summary>The one before the one in force, while the log could still fall back to it.</summary>
     public ClusterConfiguration? Previous => _items.Count > 1 ? _items[^2].Configuration : null;
 
+#if MUTANTS
+    /// <summary>R25: the last one that is committed.</summary>
+    public ClusterConfiguration CommittedAt(LogIndex commit) => (_items.FindLast(item => item.Index <= commit).Configuration) ?? _items[0].Configuration;
+#endif
+
     public void Append(LogIndex index, ClusterConfiguration configuration)
     {
         Invariant.Check(index > CurrentIndex, $"configuration entry {index} is not behind the one at {CurrentIndex}");
@@ -26,6 +31,12 @@ internal sealed class ConfigurationHistory
     /// <summary>Returns whether another one is in force now.</summary>
     public bool TruncateFrom(LogIndex index)
     {
+#if MUTANTS
+        if (Mutant.Is("R23"))
+        {
+            return false;
+        }
+#endif
         var count = _items.Count;
         while (_items.Count > 1 && CurrentIndex >= index)
         {

@@ -24,14 +24,37 @@ internal static class Quorum
 internal sealed class VoteTally
 {
     private readonly SortedSet<NodeId> _granted = [];
+#if MUTANTS
+    private int _answers;
+#endif
 
-    public void Clear() => _granted.Clear();
+    public void Clear()
+    {
+        _granted.Clear();
+#if MUTANTS
+        _answers = 0;
+#endif
+    }
 
-    public void Grant(NodeId voter) => _granted.Add(voter);
+    public void Grant(NodeId voter)
+    {
+        _granted.Add(voter);
+#if MUTANTS
+        _answers++;
+#endif
+    }
 
-    public bool HasGranted(NodeId voter) => _granted.Contains(voter);
+    public bool HasGranted(NodeId voter) =>
+#if MUTANTS
+        !Mutant.Is("R4") &&
+#endif
+        _granted.Contains(voter);
 
     /// <summary>Whether the grants of this membership's voters are a majority of it.</summary>
     public bool IsWon(ClusterConfiguration configuration) =>
+#if MUTANTS
+        Mutant.Is("R4") ? _answers >= configuration.Majority :
+        Mutant.Is("R4b") ? _granted.Count >= configuration.Majority :
+#endif
         configuration.Voters.Count > 0 && configuration.Voters.Count(_granted.Contains) >= configuration.Majority;
 }

@@ -14,7 +14,17 @@ public sealed partial class RaftCore
 
     // A node removed or demoted by an entry that may still roll back campaigns on (dissertation section 4.2.2), without its own vote.
     private bool IsPromotable => CanCampaign
-        && (Configuration.IsVoter(Id) || (!IsConfigurationCommitted && _configurations.Previous?.IsVoter(Id) == true));
+        && (Configuration.IsVoter(Id)
+#if MUTANTS
+            || (Mutant.Is("R11") && Configuration.Find(Id) is not null)
+#endif
+            || (!IsConfigurationCommitted && _configurations.Previous?.IsVoter(Id) == true));
+
+    private IReadOnlyList<NodeId> Electorate =>
+#if MUTANTS
+        Mutant.Is("R4b") ? [.. Configuration.Members.Select(member => member.Id)] :
+#endif
+        Configuration.Voters;
 
     // Who asks a node without any membership for its vote remembers one that has lost its disk, and its earlier votes with it (R29): a
     // voter that joined properly has the entry that made it one.
@@ -64,6 +74,12 @@ public sealed partial class RaftCore
         else if (Leader == peer && peer != NodeId.None)
         {
             _timer.LeaderLost();
+#if MUTANTS
+            if (Mutant.Is("D2"))
+            {
+                _lastAcknowledgementNs = null;
+            }
+#endif
             BecomeFollower(CurrentTerm, NodeId.None, outputs);
             _isCampaignDue = true;
             CampaignIfDue(outputs);
@@ -86,6 +102,12 @@ public sealed partial class RaftCore
         {
             SendPreVoteRequests(outputs);
         }
+#if MUTANTS
+        else if (Mutant.Is("R4") && Role == RaftRole.Candidate && _gate.IsOpen)
+        {
+            SendVoteRequests(outputs);
+        }
+#endif
     }
 
     private void CampaignIfDue(RaftOutputs outputs)
@@ -117,7 +139,11 @@ public sealed partial class RaftCore
         _timer.Restart();
         _tally.Clear();
         _tally.Grant(Id);
-        if (_tally.IsWon(Configuration))
+        var isWon = _tally.IsWon(Configuration);
+#if MUTANTS
+        isWon |= Mutant.Is("R8") || Mutant.Is("R10");
+#endif
+        if (isWon)
         {
             BecomeCandidate(isTransfer: false, outputs);
         }
@@ -129,7 +155,7 @@ public sealed partial class RaftCore
 
     private void SendPreVoteRequests(RaftOutputs outputs)
     {
-        foreach (var voter in Configuration.Voters)
+        foreach (var voter in Electorate)
         {
             // Promises nothing, so it need not wait for the disk.
             if (voter != Id && !_tally.HasGranted(voter))
@@ -147,10 +173,18 @@ public sealed partial class RaftCore
         _leaderOfTerm = NodeId.None;
         _isCampaignDue = false;
         _isTransferCampaign = isTransfer;
+#if MUTANTS
+        _isTransferCampaign &= !Mutant.Is("R43");
+#endif
         _tally.Clear();
         _timer.Restart();
         SetHardState(CurrentTerm.Next, Id, outputs);
-        foreach (var voter in Configuration.Voters)
+        SendVoteRequests(outputs);
+    }
+
+    private void SendVoteRequests(RaftOutputs outputs)
+    {
+        foreach (var voter in Electorate)
         {
             if (voter != Id)
             {
@@ -168,8 +202,19 @@ public sealed partial class RaftCore
 
     private void OnPreVoteRequest(PreVoteRequest request, RaftOutputs outputs)
     {
+#if MUTANTS
+        if (Mutant.Is("R7") && request.Term <= CurrentTerm)
+        {
+            return;
+        }
+#endif
+
         // The full log check (R6): a lagging node learns here that it cannot win, and no term has moved.
-        var isGranted = request.Term > CurrentTerm && IsMemberOfACluster && MayDisturbLeader() && _log.IsUpToDate(request.LastLogIndex, request.LastLogTerm);
+        var isUpToDate = _log.IsUpToDate(request.LastLogIndex, request.LastLogTerm);
+#if MUTANTS
+        isUpToDate |= Mutant.Is("R6");
+#endif
+        var isGranted = request.Term > CurrentTerm && IsMemberOfACluster && MayDisturbLeader() && isUpToDate;
         Send(new PreVoteResponse(Id, request.From, CurrentTerm, request.Term, isGranted), outputs);
 
         // Followers of a dead leader ask in the same instant. The lower id goes on, else both would win pre-vote and split the votes.
@@ -235,7 +280,11 @@ public sealed partial class RaftCore
     }
 
     /// <summary>Leader stickiness and lease protection: whether this node would help to replace the leader that it knew.</summary>
-    private bool MayDisturbLeader() => Role != RaftRole.Leader && _timer.IsLeaderSilent && !IsLeaseProtected;
+    private bool MayDisturbLeader() =>
+#if MUTANTS
+        Mutant.Is("R10") ||
+#endif
+        (Role != RaftRole.Leader && _timer.IsLeaderSilent && !IsLeaseProtected);
 
     /// <summary>A leader of the current term was heard.</summary>
     private void HeardLeader(NodeId leader, RaftOutputs outputs)
@@ -264,6 +313,12 @@ public sealed partial class RaftCore
             _acknowledgements.Clear();
             _leaderOfTerm = NodeId.None;
         }
+#if MUTANTS
+        else if (Mutant.Is("R3"))
+        {
+            VotedFor = NodeId.None;
+        }
+#endif
 
         if (Role != RaftRole.Follower)
         {

@@ -19,12 +19,21 @@ public sealed partial class RaftCore
         ArgumentNullException.ThrowIfNull(configuration);
         ArgumentNullException.ThrowIfNull(termStarts);
         Begin(nowNs, outputs);
-        if (index <= CommitIndex)
+        var isStale = index <= CommitIndex;
+        var isInLog = _log.Matches(index, term);
+#if MUTANTS
+        if (Mutant.Is("R30"))
+        {
+            isStale = isInLog = false;
+            CommitIndex = index.Previous;
+        }
+#endif
+        if (isStale)
         {
             return false;
         }
 
-        if (_log.Matches(index, term))
+        if (isInLog)
         {
             SetCommit(index, outputs);
             return false;
@@ -55,13 +64,21 @@ public sealed partial class RaftCore
     {
         HeardLeader(request.From, outputs);
 
+        var commit = request.LeaderCommit;
+#if MUTANTS
+        if (Mutant.Is("R13") || Mutant.Is("D5"))
+        {
+            commit = commit < LastIndex ? commit : LastIndex;
+        }
+#endif
+
         // The leader sends at most what this node acknowledged as durable (R29).
         Invariant.Check(
-            request.LeaderCommit <= LastIndex,
-            $"this node acknowledged entries up to {request.LeaderCommit} in term {CurrentTerm}, but its log ends at {LastIndex}");
-        if (request.LeaderCommit > CommitIndex)
+            commit <= LastIndex,
+            $"this node acknowledged entries up to {commit} in term {CurrentTerm}, but its log ends at {LastIndex}");
+        if (commit > CommitIndex)
         {
-            SetCommit(request.LeaderCommit, outputs);
+            SetCommit(commit, outputs);
         }
 
         Send(new HeartbeatResponse(Id, request.From, CurrentTerm, request.ReadSequence, request.SentAtNs), outputs);
@@ -82,9 +99,22 @@ public sealed partial class RaftCore
             Store(entry, outputs);
         }
 
-        // R13: of what lies behind this message's entries the leader has said nothing.
         var lastNew = request.LastIndex;
+#if MUTANTS
+        if (Mutant.Is("R14") && lastNew < LastIndex)
+        {
+            Truncate(lastNew.Next, outputs);
+        }
+#endif
+
+        // R13: of what lies behind this message's entries the leader has said nothing.
         var commit = request.LeaderCommit < lastNew ? request.LeaderCommit : lastNew;
+#if MUTANTS
+        if (Mutant.Is("R13"))
+        {
+            commit = request.LeaderCommit < LastIndex ? request.LeaderCommit : LastIndex;
+        }
+#endif
         if (commit > CommitIndex)
         {
             SetCommit(commit, outputs);
@@ -143,6 +173,12 @@ public sealed partial class RaftCore
 
         if (entry.Index <= LastIndex)
         {
+#if MUTANTS
+            if (Mutant.Is("R15"))
+            {
+                return;
+            }
+#endif
             Truncate(entry.Index, outputs);
         }
 

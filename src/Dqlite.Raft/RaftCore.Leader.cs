@@ -43,6 +43,12 @@ public sealed partial class RaftCore
     public void StepDown(long nowNs, RaftOutputs outputs)
     {
         Begin(nowNs, outputs);
+#if MUTANTS
+        if (Mutant.Is("R20b"))
+        {
+            return;
+        }
+#endif
         if (Role == RaftRole.Leader)
         {
             HandOver(outputs);
@@ -97,6 +103,12 @@ public sealed partial class RaftCore
 
     private bool HearsQuorum()
     {
+#if MUTANTS
+        if (Mutant.Is("R9"))
+        {
+            return true;
+        }
+#endif
         var heard = Configuration.IsVoter(Id) ? 1 : 0;
         foreach (var peer in _peers)
         {
@@ -132,6 +144,9 @@ public sealed partial class RaftCore
     {
         // The receiver's log beyond its match may still conflict, so the commit index stops there.
         var commit = peer.MatchIndex < CommitIndex ? peer.MatchIndex : CommitIndex;
+#if MUTANTS
+        commit = Mutant.Is("R13") ? CommitIndex : commit;
+#endif
         Send(new HeartbeatRequest(Id, peer.Id, CurrentTerm, commit, _reads.Sequence, _nowNs), outputs);
     }
 
@@ -139,8 +154,16 @@ public sealed partial class RaftCore
     /// entry of the own term counts replicas (Figure 8, R12).</summary>
     private void AdvanceCommit(RaftOutputs outputs)
     {
-        var reached = new LogIndex(Quorum.Reached(Configuration.Voters, _matchOf));
-        if (reached <= CommitIndex || TermAt(reached) != CurrentTerm)
+        var voters = Configuration.Voters;
+#if MUTANTS
+        voters = Mutant.Is("R27") && !Configuration.IsVoter(Id) ? [.. voters, Id] : voters;
+#endif
+        var reached = new LogIndex(Quorum.Reached(voters, _matchOf));
+        var isOwn = TermAt(reached) == CurrentTerm;
+#if MUTANTS
+        isOwn |= Mutant.Is("R12");
+#endif
+        if (reached <= CommitIndex || !isOwn)
         {
             return;
         }
@@ -169,7 +192,11 @@ public sealed partial class RaftCore
         return null;
     }
 
-    private long MatchOf(NodeId id) => id == Id ? PersistedIndex.Value : Find(id)?.MatchIndex.Value ?? 0;
+    private long MatchOf(NodeId id) =>
+#if MUTANTS
+        Mutant.Is("R17") && id == Id ? LastIndex.Value :
+#endif
+        id == Id ? PersistedIndex.Value : Find(id)?.MatchIndex.Value ?? 0;
 
     private long EchoOf(NodeId id) => id == Id ? long.MaxValue : Find(id)?.EchoedSentAtNs ?? long.MinValue;
 

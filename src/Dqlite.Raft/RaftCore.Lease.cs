@@ -19,7 +19,11 @@ public sealed partial class RaftCore
     {
         get
         {
-            if (_options.LeaseNs == 0 || !IsTermCommitted || IsTransferInProgress || CommitIndex <= _leaseBarrier)
+            var isDropped = IsTransferInProgress || CommitIndex <= _leaseBarrier;
+#if MUTANTS
+            isDropped &= !Mutant.Is("R39");
+#endif
+            if (_options.LeaseNs == 0 || !IsTermCommitted || isDropped)
             {
                 return 0;
             }

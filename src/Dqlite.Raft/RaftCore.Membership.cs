@@ -20,6 +20,12 @@ public sealed partial class RaftCore
             : !IsTermCommitted ? RefusalReason.TermNotCommitted
             : !IsConfigurationCommitted ? RefusalReason.ChangeInProgress
             : CheckStep(next);
+#if MUTANTS
+        if ((Mutant.Is("R21") && refusal == RefusalReason.TermNotCommitted) || (Mutant.Is("R22") && refusal == RefusalReason.ChangeInProgress))
+        {
+            refusal = CheckStep(next);
+        }
+#endif
         if (refusal != RefusalReason.None)
         {
             return new ProposalResult(refusal, LogIndex.Zero, Term.Zero);
@@ -54,6 +60,9 @@ public sealed partial class RaftCore
         }
 
         var isPromotion = member.Role == MemberRole.Voter && old?.Role != MemberRole.Voter;
+#if MUTANTS
+        isPromotion &= !Mutant.Is("R26");
+#endif
         return isPromotion && Find(member.Id)?.IsCaughtUp(LastIndex, _options.ElectionTimeoutTicks) != true
             ? RefusalReason.NotCaughtUp
             : RefusalReason.None;
@@ -73,4 +82,16 @@ public sealed partial class RaftCore
 
         _peers.Sort((left, right) => left.Id.CompareTo(right.Id));
     }
+
+#if MUTANTS
+    /// <summary>R25: a membership counts from here on, not from the moment when it is in the log.</summary>
+    private void OnConfigurationCommitted(RaftOutputs outputs)
+    {
+        outputs.ConfigurationChanged = true;
+        if (Role == RaftRole.Leader)
+        {
+            SyncPeers();
+        }
+    }
+#endif
 }

@@ -73,7 +73,11 @@ public sealed partial class RaftCore
     /// <summary>Sends a message once the current term and vote are durable (R1).</summary>
     private void Send(RaftMessage message, RaftOutputs outputs)
     {
-        if (_gate.IsOpen)
+        var mayLeave = _gate.IsOpen;
+#if MUTANTS
+        mayLeave |= Mutant.Is("R1");
+#endif
+        if (mayLeave)
         {
             Emit(message, outputs);
         }

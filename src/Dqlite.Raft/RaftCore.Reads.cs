@@ -47,7 +47,11 @@ public sealed partial class RaftCore
     /// <summary>Begins a round for the reads that wait, unless one is open: its echoes may have been sent before they arrived (R36).</summary>
     private void BeginReadRound(RaftOutputs outputs)
     {
-        if (_reads.IsRoundOpen || !_reads.IsWaiting || !IsTermCommitted)
+        var knowsCommit = IsTermCommitted;
+#if MUTANTS
+        knowsCommit |= Mutant.Is("R35");
+#endif
+        if (_reads.IsRoundOpen || !_reads.IsWaiting || !knowsCommit)
         {
             return;
         }
@@ -63,7 +67,14 @@ public sealed partial class RaftCore
         }
     }
 
-    private bool IsReadRoundConfirmed() => Quorum.Reached(Configuration.Voters, _confirmedReadOf) >= _reads.Sequence;
+    private bool IsReadRoundConfirmed()
+    {
+        var round = _reads.Sequence;
+#if MUTANTS
+        round -= Mutant.Is("R36") ? 1 : 0;
+#endif
+        return Quorum.Reached(Configuration.Voters, _confirmedReadOf) >= round;
+    }
 
     private void EndReadRoundIfConfirmed(RaftOutputs outputs)
     {

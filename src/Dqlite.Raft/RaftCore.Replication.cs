@@ -60,6 +60,12 @@ public sealed partial class RaftCore
         if (first < FirstIndex)
         {
             peer.BecomeSnapshot();
+#if MUTANTS
+            if (Mutant.Is("R33"))
+            {
+                return;
+            }
+#endif
             outputs.SnapshotsNeeded.Add(peer.Id);
             return;
         }
@@ -87,7 +93,7 @@ public sealed partial class RaftCore
             return;
         }
 
-        peer.Echo(response.ReadSequence, response.SentAtNs);
+        OnEcho(peer, response.ReadSequence, response.SentAtNs);
         if (response.Success)
         {
             OnAcknowledged(peer, response.MatchIndex, outputs);
@@ -98,6 +104,15 @@ public sealed partial class RaftCore
         }
 
         EndReadRoundIfConfirmed(outputs);
+    }
+
+    /// <summary>A sign of life; the lease counts from the moment when what it answers was sent (R37).</summary>
+    private void OnEcho(Peer peer, long readSequence, long sentAtNs)
+    {
+#if MUTANTS
+        sentAtNs = Mutant.Is("R37") ? _nowNs : sentAtNs;
+#endif
+        peer.Echo(readSequence, sentAtNs);
     }
 
     private void OnAcknowledged(Peer peer, LogIndex matchIndex, RaftOutputs outputs)
@@ -145,11 +160,14 @@ public sealed partial class RaftCore
             return;
         }
 
-        peer.Echo(response.ReadSequence, response.SentAtNs);
+        OnEcho(peer, response.ReadSequence, response.SentAtNs);
         peer.IsProbePaused = false;
         SendAppends(peer, outputs);
         var isOverdue = peer.State == ReplicationState.Replicate && peer.NextIndex.Previous > peer.MatchIndex
             && response.SentAtNs >= peer.LastAppendNs;
+#if MUTANTS
+        isOverdue &= !Mutant.Is("R44");
+#endif
         if (isOverdue)
         {
             // Everything was sent before this heartbeat and is still not acknowledged: lost, or a slow disk. An empty message behind it
@@ -181,6 +199,12 @@ public sealed partial class RaftCore
     /// <summary>The connection is gone and what was under way with it. Nothing is sent before the peer shows signs of life.</summary>
     private void LosePeer(NodeId id, RaftOutputs outputs)
     {
+#if MUTANTS
+        if (Mutant.Is("R44"))
+        {
+            return;
+        }
+#endif
         if (Find(id) is { } peer)
         {
             peer.BecomeProbe(peer.MatchIndex.Next);

@@ -23,15 +23,16 @@ public sealed partial class RaftCore
             return RefusalReason.NotLeader;
         }
 
-        if (IsTransferInProgress)
-        {
-            return RefusalReason.TransferInProgress;
-        }
-
         var chosen = target == NodeId.None ? BestSuccessor() : target;
-        if (chosen == Id || !Configuration.IsVoter(chosen))
+        var refusal = IsTransferInProgress ? RefusalReason.TransferInProgress
+            : chosen == Id || !Configuration.IsVoter(chosen) ? RefusalReason.InvalidTarget
+            : RefusalReason.None;
+#if MUTANTS
+        refusal = Mutant.Is("R42") ? RefusalReason.None : refusal;
+#endif
+        if (refusal != RefusalReason.None)
         {
-            return RefusalReason.InvalidTarget;
+            return refusal;
         }
 
         _transferTarget = chosen;
@@ -60,7 +61,16 @@ public sealed partial class RaftCore
     /// <summary>The target matches the whole log, which nothing extends now (R41).</summary>
     private void SendTimeoutNowIfReady(RaftOutputs outputs)
     {
-        if (IsTransferInProgress && !_isTimeoutNowSent && Find(_transferTarget)?.MatchIndex == LastIndex)
+        if (!IsTransferInProgress || _isTimeoutNowSent)
+        {
+            return;
+        }
+
+        var isReady = Find(_transferTarget)?.MatchIndex == LastIndex;
+#if MUTANTS
+        isReady |= Mutant.Is("R41");
+#endif
+        if (isReady)
         {
             _isTimeoutNowSent = true;
             SendTimeoutNow(_transferTarget, outputs);
@@ -75,6 +85,12 @@ public sealed partial class RaftCore
 
     private void TickTransfer(RaftOutputs outputs)
     {
+#if MUTANTS
+        if (Mutant.Is("R41b"))
+        {
+            return;
+        }
+#endif
         if (IsTransferInProgress && ++_transferTicks >= _options.ElectionTimeoutTicks)
         {
             AbortTransfer(outputs);
@@ -113,7 +129,11 @@ public sealed partial class RaftCore
     private void OnTimeoutNow(TimeoutNow request, RaftOutputs outputs)
     {
         // Equality, not "at least": a message that was delayed until the leader went on is void (R39).
-        if (Role == RaftRole.Follower && Leader == request.From && LastIndex == request.LastLogIndex && IsPromotable)
+        var isCurrent = Leader == request.From && LastIndex == request.LastLogIndex;
+#if MUTANTS
+        isCurrent |= Mutant.Is("R39b") || (Mutant.Is("R41") && Leader == request.From);
+#endif
+        if (Role == RaftRole.Follower && isCurrent && IsPromotable)
         {
             BecomeCandidate(isTransfer: true, outputs);
         }

@@ -53,6 +53,12 @@ public sealed partial class RaftCore
         _confirmedReadOf = ConfirmedReadOf;
         CurrentTerm = initial.HardState.CurrentTerm;
         VotedFor = initial.HardState.VotedFor;
+#if MUTANTS
+        if (Mutant.Is("R5"))
+        {
+            (CurrentTerm, VotedFor) = (LastTerm, NodeId.None);
+        }
+#endif
         CommitIndex = initial.CommitIndex > FirstIndex.Previous ? initial.CommitIndex : FirstIndex.Previous;
         Invariant.Check(CommitIndex <= LastIndex, $"entries up to {CommitIndex} are committed, but the log ends at {LastIndex}");
         Invariant.Check(CurrentTerm >= LastTerm, $"the current term {CurrentTerm} is below the log's {LastTerm}");
@@ -89,7 +95,11 @@ public sealed partial class RaftCore
     public Term LastTerm => _log.LastTerm;
 
     /// <summary>The membership in force: the last one in the log, committed or not (R25).</summary>
-    public ClusterConfiguration Configuration => _configurations.Current;
+    public ClusterConfiguration Configuration =>
+#if MUTANTS
+        Mutant.Is("R25") ? _configurations.CommittedAt(CommitIndex) :
+#endif
+        _configurations.Current;
 
     /// <summary>Index of the entry that put it in force; zero for the bootstrap.</summary>
     public LogIndex ConfigurationIndex => _configurations.CurrentIndex;
@@ -142,6 +152,12 @@ public sealed partial class RaftCore
         // A voter that lags behind in terms grants pre-votes all the same: the answer's RequestTerm says whether it is current.
         if (message.Term < CurrentTerm && message is not PreVoteResponse)
         {
+#if MUTANTS
+            if (Mutant.Is("R39b") && message is TimeoutNow late)
+            {
+                OnTimeoutNow(late, outputs);
+            }
+#endif
             AnswerStale(message, outputs);
             return;
         }
@@ -257,7 +273,16 @@ public sealed partial class RaftCore
     private void SetCommit(LogIndex index, RaftOutputs outputs)
     {
         Invariant.Check(index > CommitIndex && index <= LastIndex, $"commit moves from {CommitIndex} to {index}, the log ends at {LastIndex}");
+#if MUTANTS
+        var isConfigurationNew = Mutant.Is("R25") && ConfigurationIndex > CommitIndex && ConfigurationIndex <= index;
+#endif
         CommitIndex = index;
         outputs.CommitIndex = index;
+#if MUTANTS
+        if (isConfigurationNew)
+        {
+            OnConfigurationCommitted(outputs);
+        }
+#endif
     }
 }

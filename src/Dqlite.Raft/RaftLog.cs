@@ -87,10 +87,20 @@ internal sealed class RaftLog
     public bool Persisted(LogIndex index, Term term)
     {
         var upTo = index;
-        if (!_discarded.IsEmpty && _discarded.Match(index, term) is { } limit)
+        var isCut = !_discarded.IsEmpty;
+#if MUTANTS
+        isCut &= !Mutant.Is("R16");
+#endif
+        if (isCut && _discarded.Match(index, term) is { } limit)
         {
             upTo = limit;
         }
+#if MUTANTS
+        else if (Mutant.Is("R16"))
+        {
+            upTo = index < LastIndex ? index : LastIndex;
+        }
+#endif
         else if (!Matches(index, term))
         {
             return false;

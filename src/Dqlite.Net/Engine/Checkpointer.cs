@@ -133,6 +133,9 @@ internal sealed class Checkpointer(NodeContext node) : INodeWork, IDisposable
                     (_pageCount, _checksum) = database.Pages.Checkpoint(lsn);
                     return false;
                 case 2:
+#if MUTANTS
+                    index = Mutant.Is("R19b") ? new LogIndex(database.AppliedIndex) : index;
+#endif
                     database.MetaFile.Write(database.Meta with
                     {
                         CheckpointDone = index,

@@ -114,6 +114,9 @@ internal sealed class CommitLedger(string database, Func<string?> leaderAddress)
                 if (range.State == State.Proposed)
                 {
                     range.State = State.Undecided;
+#if MUTANTS
+                    range.State = Dqlite.Raft.Mutant.Is("R46b") ? State.Dropped : range.State;
+#endif
                 }
             }
 
@@ -217,6 +220,12 @@ internal sealed class CommitLedger(string database, Func<string?> leaderAddress)
             return waiter.Fail(Dropped(true));
         }
 
+#if MUTANTS
+        if (Dqlite.Raft.Mutant.Is("R46") && range is not null && waiter.Kind == WaitKind.Id)
+        {
+            return waiter.Succeed(default);
+        }
+#endif
         if (range is not null && waiter.Kind == WaitKind.Id)
         {
             return waiter.Succeed(range.Id);

@@ -262,13 +262,17 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
         }
     }
 
-    /// <summary>Deletes the files of a dropped database.</summary>
+    /// <summary>Deletes the files of a dropped database. Durably NAME.meta first: it would say that the others must be there.</summary>
     public void Delete(DatabaseFiles files)
     {
-        foreach (var path in new[] { files.MetaPath, files.DatabasePath, files.SumsPath })
+        if (node.Files.Exists(files.MetaPath))
         {
-            node.Files.DeleteIfPresent(path);
+            node.Files.Delete(files.MetaPath);
+            node.Files.SyncDirectory(directory);
         }
+
+        node.Files.DeleteIfPresent(files.DatabasePath);
+        node.Files.DeleteIfPresent(files.SumsPath);
     }
 
     /// <summary>An install brought a database that this node did not have, or one under a new id.</summary>

@@ -53,7 +53,7 @@ internal static class InstallFiles
     {
         Index = manifest.Index,
         Term = manifest.Term,
-        Configuration = ConfigurationCodec.Decode(manifest.Configuration),
+        Configuration = ConfigurationOf(manifest),
         ConfigurationIndex = manifest.ConfigurationIndex,
         TermStarts = manifest.TermStarts,
         OwnAddress = address,
@@ -82,6 +82,15 @@ internal static class InstallFiles
         {
             files.Delete(Path.Combine(databaseDirectory, leftover));
         }
+    }
+
+    private static ClusterConfiguration ConfigurationOf(InstallManifest manifest)
+    {
+        var configuration = ConfigurationCodec.Decode(manifest.Configuration);
+#if MUTANTS
+        configuration = Mutant.Is("R24") ? new ClusterConfiguration(configuration.Members.Where(member => member.Role == MemberRole.Voter)) : configuration;
+#endif
+        return configuration;
     }
 
     /// <summary>Files of installs and imports that never ended.</summary>

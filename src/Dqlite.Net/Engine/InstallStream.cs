@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using Dqlite.Net.Transport;
+using Dqlite.Raft;
 using Dqlite.Sqlite;
 
 namespace Dqlite.Net.Engine;
@@ -26,7 +27,11 @@ internal sealed class InstallStream(IPageStoreFactory pageStores, string directo
     /// <exception cref="ShimException">The files cannot be written, or are not complete.</exception>
     public InstallManifest? Take(StreamChunk chunk)
     {
-        if (chunk.Sequence != _expected++)
+        var isNext = chunk.Sequence == _expected++;
+#if MUTANTS
+        isNext |= Mutant.Is("R34");
+#endif
+        if (!isNext)
         {
             throw new InvalidDataException($"A snapshot stream skipped from piece {_expected - 1} to {chunk.Sequence}.");
         }
@@ -90,7 +95,11 @@ internal sealed class InstallStream(IPageStoreFactory pageStores, string directo
         var lockPage = (uint)(0x40000000 / database.PageSize) + 1;
         var next = _nextPages[ordinal] + 1;
         next += next == lockPage ? 1u : 0;
-        if (page != next || page > database.PageCount)
+        var isNext = page == next;
+#if MUTANTS
+        isNext |= Mutant.Is("R34");
+#endif
+        if (!isNext || page == 0 || page > database.PageCount)
         {
             throw new InvalidDataException($"A snapshot stream holds page {page} of a database of {database.PageCount} pages where page {next} belongs.");
         }
@@ -104,7 +113,11 @@ internal sealed class InstallStream(IPageStoreFactory pageStores, string directo
         {
             var database = manifest.Databases[i];
             var checksum = _builders[i].Finish(database.PageCount);
-            if (checksum != database.Checksum)
+            var isWhole = checksum == database.Checksum;
+#if MUTANTS
+            isWhole |= Mutant.Is("R34");
+#endif
+            if (!isWhole)
             {
                 throw new InvalidDataException($"Database '{database.Name}' of a snapshot stream has checksum {checksum:x16} where {database.Checksum:x16} belongs.");
             }

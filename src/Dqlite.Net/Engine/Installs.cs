@@ -87,7 +87,11 @@ internal sealed class Installs(NodeContext node)
     /// <summary>A piece of a stream to this node.</summary>
     public void OnChunk(NodeId from, StreamChunk chunk)
     {
-        if (chunk.Sequence == 0 && _isInstalling)
+        var isBusy = _isInstalling;
+#if MUTANTS
+        isBusy &= !Mutant.Is("R31");
+#endif
+        if (chunk.Sequence == 0 && isBusy)
         {
             // Until the manifest of the last installation is gone, new files under these names would be taken for its own after a crash.
             node.Transport?.Send(from, new NodeMessage(InstallMessages.AckKind, 0, InstallMessages.Ack(chunk.StreamId, 0, 2)));
@@ -97,7 +101,13 @@ internal sealed class Installs(NodeContext node)
         if (chunk.Sequence == 0)
         {
             // The files of a stream that waits to be installed would be overwritten: it is void.
+#if MUTANTS
+            var waiting = _waiting;
+#endif
             _waiting = null;
+#if MUTANTS
+            _waiting = Mutant.Is("R31") ? waiting : null;
+#endif
             _receiver?.Abort();
             _receiver = new InstallReceiver(node, from, chunk.StreamId, _receivers.LastOrDefault());
             _receivers.Add(_receiver);
@@ -132,7 +142,11 @@ internal sealed class Installs(NodeContext node)
     private void Install(InstallReceiver receiver, InstallManifest manifest, long nowNs, RaftOutputs outputs)
     {
         var isInLog = manifest.Index <= node.Core.LastIndex && node.Core.TermAt(manifest.Index) == manifest.Term;
-        if (isInLog || manifest.Index <= node.Core.CommitIndex || manifest.Index <= node.Applier.LastApplied)
+        var isStale = isInLog || manifest.Index <= node.Core.CommitIndex || manifest.Index <= node.Applier.LastApplied;
+#if MUTANTS
+        isStale &= !Mutant.Is("R30");
+#endif
+        if (isStale)
         {
             // The log has caught up meanwhile, from this leader or another one: what it holds behind the index may be acknowledged already, and stays.
             receiver.Ack(long.MaxValue, 1);
@@ -147,6 +161,12 @@ internal sealed class Installs(NodeContext node)
 
         node.Core.CanCampaign = false;
         _isInstalling = true;
+#if MUTANTS
+        if (Mutant.Is("R32"))
+        {
+            ReplaceDatabases(manifest);
+        }
+#endif
         InstallFiles.Commit(node.Files, node.Options.DataDirectory, manifest);
         ReplaceDatabases(manifest);
         var logBase = InstallFiles.BaseOf(manifest, node.Address);

@@ -128,7 +128,12 @@ internal sealed class LeaderDesk(NodeContext node)
     /// <summary>Loop: answers a request if this node leads.</summary>
     public void Serve(LeaderRequest request, long nowNs, RaftOutputs outputs, Action<LeaderReply> reply)
     {
-        if (!node.Replicator.IsOpen)
+        var isOpen = node.Replicator.IsOpen;
+#if MUTANTS
+        isOpen |= Mutant.Is("R21") && node.Core.Role == RaftRole.Leader
+            && request.Operation is LeaderOperation.AddMember or LeaderOperation.Promote or LeaderOperation.Demote or LeaderOperation.Remove;
+#endif
+        if (!isOpen)
         {
             reply(new LeaderReply(LeaderStatus.NotLeader, Text: node.LeaderAddress ?? ""));
             return;
@@ -281,7 +286,11 @@ internal sealed class LeaderDesk(NodeContext node)
 
     private void ChangeMembership(LeaderRequest request, long nowNs, RaftOutputs outputs, Action<LeaderReply> reply)
     {
-        if (!node.Core.IsConfigurationCommitted)
+        var isCommitted = node.Core.IsConfigurationCommitted;
+#if MUTANTS
+        isCommitted |= Mutant.Is("R22");
+#endif
+        if (!isCommitted)
         {
             // What is in force may still be rolled back: nothing is answered from it.
             reply(Refuse(RefusalReason.ChangeInProgress));
@@ -314,7 +323,11 @@ internal sealed class LeaderDesk(NodeContext node)
             return;
         }
 
-        if (id == node.Core.Id && current.Voters.Count > 1)
+        var mustHandOver = id == node.Core.Id && current.Voters.Count > 1;
+#if MUTANTS
+        mustHandOver &= !Mutant.Is("R27");
+#endif
+        if (mustHandOver)
         {
             // A leaving leader hands over first; the new leader then carries out the change.
             var refusal = node.Core.TransferLeadership(NodeId.None, nowNs, outputs);

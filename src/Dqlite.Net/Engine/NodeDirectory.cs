@@ -168,6 +168,7 @@ internal sealed class NodeDirectory : IDisposable
             ElectionTimeoutTicks = Ticks(_options.ElectionTimeout),
             HeartbeatTicks = Ticks(_options.HeartbeatInterval),
             LeaseNs = (long)_options.LeaseDuration.TotalNanoseconds,
+            MaxAppendBytes = _options.MaxAppendBytes,
             Seed = ulong.Parse(Identity.Incarnation.AsSpan(0, 16), NumberStyles.HexNumber, CultureInfo.InvariantCulture) ^ (ulong)nowNs,
         };
     }

@@ -150,6 +150,13 @@ internal sealed class NodeLoop
     {
         if (_outputs.HardState is { } state)
         {
+#if MUTANTS
+            if (Mutant.Is("R1"))
+            {
+                Send();
+                _outputs.Messages.Clear();
+            }
+#endif
             _outputs.HardState = null;
             _node.Metadata.Write(state);
             _node.Observer?.OnHardStatePersisted(state);
@@ -164,6 +171,12 @@ internal sealed class NodeLoop
         {
             _node.Cache.TruncateFrom(from);
             _node.LogWriter.Truncate(from);
+#if MUTANTS
+            if (Mutant.Is("D1"))
+            {
+                _node.Databases.Decide(from, _core.TermAt(from) ?? _core.CurrentTerm);
+            }
+#endif
         }
 
         if (_outputs.Appends.Count > 0)

@@ -19,9 +19,26 @@ internal sealed class ReadGate(NodeContext node)
     private long _barrierIndex;
     private long _arrivedNs;
     private Exception? _stopped;
+#if MUTANTS
+    private long _passNs;
+    private long _awakeNs;
+#endif
+
+    /// <summary>Whether a linearizable read need not ask: by the clock at this read, never by an earlier look at it (R37, R38).</summary>
+    private bool IsLeaseValid =>
+#if MUTANTS
+        Mutant.Is("R37b") ? _awakeNs < Volatile.Read(ref _leaseDeadlineNs) :
+#endif
+        node.NowNs < Volatile.Read(ref _leaseDeadlineNs);
 
     /// <summary>Loop: linearizable reads need not ask until then.</summary>
-    public void SetLease(long deadlineNs) => Volatile.Write(ref _leaseDeadlineNs, deadlineNs);
+    public void SetLease(long deadlineNs)
+    {
+#if MUTANTS
+        deadlineNs = Mutant.Is("R38") && deadlineNs > node.NowNs ? long.MaxValue : deadlineNs;
+#endif
+        Volatile.Write(ref _leaseDeadlineNs, deadlineNs);
+    }
 
     /// <summary>Any thread; see <see cref="IDatabaseEngine.BeginReadAsync"/>.</summary>
     public Task BeginReadAsync(ReadConsistency level, long sessionIndex, TimeSpan maxStaleness)
@@ -36,7 +53,7 @@ internal sealed class ReadGate(NodeContext node)
                 return Task.CompletedTask;
             case ReadConsistency.Bounded:
             case ReadConsistency.Linearizable:
-                return node.NowNs < Volatile.Read(ref _leaseDeadlineNs) ? Task.CompletedTask : JoinNextRound();
+                return IsLeaseValid ? Task.CompletedTask : JoinNextRound();
             default:
                 throw new ArgumentOutOfRangeException(nameof(level), level, "Unknown read consistency.");
         }
@@ -69,6 +86,9 @@ internal sealed class ReadGate(NodeContext node)
     /// <summary>Loop: begins a round for the reads that have arrived.</summary>
     public void Start(RaftCore core, RaftOutputs outputs)
     {
+#if MUTANTS
+        StandStill();
+#endif
         if (node.NowNs < _retryAtNs)
         {
             return;
@@ -194,7 +214,11 @@ internal sealed class ReadGate(NodeContext node)
             (_barrierBeganNs, _barrierIndex) = (round.BeganNs, index);
         }
 
-        if (node.AppliedIndex >= index)
+        var isApplied = node.AppliedIndex >= index;
+#if MUTANTS
+        isApplied |= Mutant.Is("R40");
+#endif
+        if (isApplied)
         {
             round.Readers.ForEach(reader => reader.TrySetResult());
             return;
@@ -228,6 +252,19 @@ internal sealed class ReadGate(NodeContext node)
             _arrivals.AddRange(round.Readers);
         }
     }
+
+#if MUTANTS
+    /// <summary>R37b: a clock that stands still while the process is stopped.</summary>
+    private void StandStill()
+    {
+        if (Mutant.Is("R37b"))
+        {
+            var nowNs = node.NowNs;
+            _awakeNs += _passNs == 0 ? nowNs : Math.Min(nowNs - _passNs, 2 * (long)node.Options.TickInterval.TotalNanoseconds);
+            _passNs = nowNs;
+        }
+    }
+#endif
 
     private sealed record Round(List<TaskCompletionSource> Readers, long ArrivedNs, long BeganNs);
 }

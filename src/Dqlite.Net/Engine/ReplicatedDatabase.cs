@@ -236,6 +236,9 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
             {
                 _undecided.RemoveAt(i);
                 var committed = batch.Index == index && batch.Term == term;
+#if MUTANTS
+                committed |= Mutant.Is("R46c") && batch.Index == index;
+#endif
                 Pages.Resolve(batch.First, batch.Last, committed);
                 _ledger.OnResolved(batch.First, committed);
             }

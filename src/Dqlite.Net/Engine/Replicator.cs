@@ -15,6 +15,9 @@ internal sealed class Replicator(NodeContext node)
 
     private Term _draftTerm = Term.Zero;
     private volatile bool _isOpen;
+#if MUTANTS
+    private readonly List<byte[]> _kept = [];
+#endif
 
     /// <summary>Whether drafts are taken. Any thread.</summary>
     public bool IsOpen => _isOpen;
@@ -23,7 +26,11 @@ internal sealed class Replicator(NodeContext node)
     public void TryOpenDrafting()
     {
         var core = node.Core;
-        if (_isOpen || core.Role != RaftRole.Leader || !core.IsTermCommitted || node.Applier.HasMore || node.IsStopping)
+        var knowsState = core.IsTermCommitted && !node.Applier.HasMore;
+#if MUTANTS
+        knowsState |= Mutant.Is("D4");
+#endif
+        if (_isOpen || core.Role != RaftRole.Leader || !knowsState || node.IsStopping)
         {
             return;
         }
@@ -60,6 +67,14 @@ internal sealed class Replicator(NodeContext node)
         node.OnDraftingChanged();
         foreach (var database in node.Databases.All)
         {
+#if MUTANTS
+            if (Mutant.Is("R47"))
+            {
+                continue;
+            }
+
+            KeepQueued(database);
+#endif
             database.Fence();
         }
     }
@@ -81,6 +96,10 @@ internal sealed class Replicator(NodeContext node)
             return;
         }
 
+#if MUTANTS
+        _kept.ForEach(payload => node.Core.Propose(node.Core.CurrentTerm, payload, nowNs, outputs));
+        _kept.Clear();
+#endif
         foreach (var database in node.Databases.All)
         {
             while (database.Poll(node.Options.MaxPipelinedEntries, MaxEntryBytes) is { } batch)
@@ -100,4 +119,18 @@ internal sealed class Replicator(NodeContext node)
             }
         }
     }
+
+#if MUTANTS
+    /// <summary>D3: what is queued when leadership is lost waits for the next one.</summary>
+    private void KeepQueued(ReplicatedDatabase database)
+    {
+        while (Mutant.Is("D3") && database.Poll(int.MaxValue, MaxEntryBytes) is { } batch)
+        {
+            using (batch)
+            {
+                _kept.Add(EntryCodec.Pages(database.Id, database.ProposedIndex, batch));
+            }
+        }
+    }
+#endif
 }

@@ -124,6 +124,9 @@ internal static class LogBaseFile
         var configurationIndex = new LogIndex(reader.Int64());
         var ownAddress = reader.Text();
         var configuration = ConfigurationCodec.Decode(reader.Blob());
+#if MUTANTS
+        configuration = Mutant.Is("R24b") ? new ClusterConfiguration(configuration.Members.Where(member => member.Role == MemberRole.Voter)) : configuration;
+#endif
         var termStarts = new TermStart[reader.Count(16)];
         for (var i = 0; i < termStarts.Length; i++)
         {

@@ -66,7 +66,15 @@ internal sealed class MetadataFile : IDisposable
     /// <summary>Makes term and vote durable (Raft figure 2: before answering).</summary>
     internal void Write(HardState hardState)
     {
-        if (hardState.CurrentTerm < HardState.CurrentTerm)
+        var isOlder = hardState.CurrentTerm < HardState.CurrentTerm;
+#if MUTANTS
+        isOlder &= !Mutant.Is("R5");
+        if (Mutant.Is("R2"))
+        {
+            _file.Write(Encode(HardState with { VotedFor = hardState.VotedFor }, Identity));
+        }
+#endif
+        if (isOlder)
         {
             throw new InvalidOperationException($"Term {hardState.CurrentTerm} would replace the newer term {HardState.CurrentTerm}.");
         }

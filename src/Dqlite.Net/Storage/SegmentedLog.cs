@@ -221,7 +221,7 @@ internal sealed partial class SegmentedLog : IDisposable
             return;
         }
 
-        Guard(() => _active.File.DataSync());
+        Guard(SyncActive);
         lock (_lock)
         {
             _active.DurableOffset = _active.EndOffset;

@@ -6,6 +6,18 @@ namespace Dqlite.Net.Tests.Data;
 internal sealed class TransactionTests : DataFixture
 {
     [Test]
+    public void A_connection_writes_after_another_one_has_changed_the_schema()
+    {
+        using var other = Source.OpenConnection();
+        Assert.That(Command(other, "INSERT INTO t VALUES (1, 'one')").ExecuteNonQuery(), Is.EqualTo(1));
+        Run("CREATE TABLE u (id INTEGER PRIMARY KEY)");
+        Assert.That(Command(other, "INSERT INTO t VALUES (2, 'two')").ExecuteNonQuery(), Is.EqualTo(1));
+        Run("ALTER TABLE t ADD COLUMN extra DEFAULT 5");
+        Assert.That(Command(other, "INSERT INTO t (id) VALUES (3) RETURNING extra").ExecuteScalar(), Is.EqualTo(5));
+        Assert.That(CommittedCount(), Is.EqualTo(3));
+    }
+
+    [Test]
     public void A_transaction_commits_everything_or_nothing()
     {
         using (var transaction = Connection.BeginTransaction())

@@ -12,7 +12,7 @@ namespace Dqlite.Simulation.Tests.FullTier;
 /// <summary>One database on one machine, without a cluster: the test says when it leads, what is proposed and what is committed.</summary>
 internal sealed class FullNode : INodeServices, IDisposable
 {
-    private readonly List<LogEntry> _undecided = [];
+    private readonly List<(LogEntry Entry, ulong LastDraft)> _undecided = [];
 
     internal FullNode(Simulation.FullTier.FullTier tier, int number, ulong seed = 1)
     {
@@ -64,6 +64,9 @@ internal sealed class FullNode : INodeServices, IDisposable
 
     internal uint RottenPage { get; private set; }
 
+    /// <summary>Called after an entry took effect here.</summary>
+    internal Action<FullNode, LogEntry>? Applied { get; set; }
+
     public void OnDraftsQueued()
     {
     }
@@ -84,47 +87,74 @@ internal sealed class FullNode : INodeServices, IDisposable
         Database.Dispose();
     }
 
-    internal void Lead() => Database.Lead(new Term(++Term));
+    internal void Lead(long? term = null)
+    {
+        Term = term ?? Term + 1;
+        Database.Lead(new Term(Term));
+    }
 
-    /// <summary>Proposes what is drafted, as one entry.</summary>
-    internal bool Propose()
+    /// <summary>Proposes what is drafted, as one entry; null when nothing is.</summary>
+    internal LogEntry? Propose()
     {
         using var batch = Database.Poll(int.MaxValue, long.MaxValue);
         if (batch is null)
         {
-            return false;
+            return null;
         }
 
-        var index = new LogIndex(Math.Max(Database.ProposedIndex, AppliedIndex) + 1);
+        var index = new LogIndex(Database.ProposedIndex + 1);
         var payload = EntryCodec.Pages(Database.Id, Database.ProposedIndex, batch);
         Database.OnProposed(batch, index, new Term(batch.Term));
-        _undecided.Add(new LogEntry(index, new Term(batch.Term), EntryKind.Application, payload));
-        return true;
+        _undecided.Add((new LogEntry(index, new Term(batch.Term), EntryKind.Application, payload), batch.LsnLast));
+        return _undecided[^1].Entry;
     }
 
     /// <summary>Commits what is proposed, and what is drafted.</summary>
     internal void Commit()
     {
         Propose();
-        foreach (var entry in _undecided)
+        while (CommitOne())
+        {
+        }
+    }
+
+    /// <summary>Commits the oldest entry that is proposed.</summary>
+    internal bool CommitOne()
+    {
+        if (_undecided.Count == 0)
+        {
+            return false;
+        }
+
+        var (entry, _) = _undecided[0];
+        _undecided.RemoveAt(0);
+        Apply(entry);
+        return true;
+    }
+
+    /// <summary>Loses the right to write.</summary>
+    /// <param name="survivors">So many of the entries that were proposed are committed by another leader; the others never are.</param>
+    /// <returns>The last draft of those.</returns>
+    internal ulong Fence(int survivors = 0)
+    {
+        var kept = _undecided.Take(survivors).ToArray();
+        var lastKept = kept.Length > 0 ? kept[^1].LastDraft : 0;
+        _undecided.Clear();
+        Database.Fence();
+        foreach (var (entry, _) in kept)
         {
             Apply(entry);
         }
 
-        _undecided.Clear();
-    }
-
-    /// <summary>Loses the right to write: what was not committed is gone.</summary>
-    internal void Fence()
-    {
-        Database.Fence();
-        _undecided.Clear();
+        return lastKept;
     }
 
     internal void Apply(LogEntry entry)
     {
         Database.ApplyPages(entry, EntryCodec.ReadPages(entry.Payload.Span));
+        Database.Decide(entry.Index, entry.Term);
         Log.Add(entry);
+        Applied?.Invoke(this, entry);
     }
 
     /// <summary>Applies what another node has committed and this one has not.</summary>
@@ -136,18 +166,25 @@ internal sealed class FullNode : INodeServices, IDisposable
         }
     }
 
-    internal void Checkpoint()
+    /// <summary>Writes what is committed to the file; false when there is nothing to write, or that is being done.</summary>
+    internal bool Checkpoint()
     {
-        var job = Database.BeginCheckpoint()!;
+        if (Database.BeginCheckpoint() is not { } job)
+        {
+            return false;
+        }
+
         using (job.View)
         {
+            Database.MetaFile.Write(Database.Meta with { CheckpointTarget = job.Index });
             var (pages, checksum) = Database.Pages.Checkpoint(job.View.Lsn);
-            Database.MetaFile.Write(Database.Meta with { CheckpointDone = job.Index, CheckpointTarget = job.Index, LastEntry = job.Index, PageCount = pages, Checksum = checksum });
+            Database.MetaFile.Write(Database.Meta with { CheckpointDone = job.Index, LastEntry = job.Index, PageCount = pages, Checksum = checksum });
             Database.Pages.CheckpointDone(job.View.Lsn);
         }
 
         Database.IsCheckpointing = false;
         Database.OnCheckpointed();
+        return true;
     }
 
     internal ISimConnection Connect() => Tier.Connect(Database);
@@ -163,6 +200,19 @@ internal sealed class FullNode : INodeServices, IDisposable
 
         Assert.That(Database.AcquireWriterAsync(ticket).IsCompletedSuccessfully, Is.True, "the slot is free");
         return ticket;
+    }
+
+    /// <summary>The right to write, if it is free.</summary>
+    internal ulong? TrySlot()
+    {
+        var ticket = Database.NextTicket();
+        if (Database.AcquireWriterAsync(ticket).IsCompletedSuccessfully)
+        {
+            return ticket;
+        }
+
+        Database.ReleaseWriter(ticket);
+        return null;
     }
 
     /// <summary>Runs a write transaction up to its draft.</summary>

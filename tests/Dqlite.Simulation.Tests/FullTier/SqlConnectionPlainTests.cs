@@ -56,7 +56,7 @@ public sealed class SqlConnectionPlainTests : FullTierFixture
         node.Commit();
         Assert.That(plain.Run([new Op(OpKind.ReadRegister, 1)], write: false)[0].Value, Is.EqualTo(5), "and it took effect");
 
-        WhileWaiting(node.Fence);
+        WhileWaiting(() => node.Fence());
         var refused = Assert.Throws<SimDatabaseException>(() => plain.Run([new Op(OpKind.ChangeSchema, 0, 1), new Op(OpKind.WriteRegister, 1, 6)], write: true));
         Assert.That((refused!.Code, refused.IsUnknown), Is.EqualTo((ShimResult.NotLeader, false)));
         Assert.That(plain.Run([new Op(OpKind.ReadRegister, 1)], write: false)[0].Value, Is.EqualTo(5), "it is not dead");

@@ -64,6 +64,47 @@ public sealed class PowerCutTests
     }
 
     [Test]
+    public void Whatever_was_done_each_sector_is_in_a_state_that_it_had_since_it_was_durable()
+    {
+        const int Sectors = 8;
+        for (ulong seed = 1; seed <= Seeds; seed++)
+        {
+            var bed = new DiskBed(seed);
+            var random = new SeededRandom(seed).Stream("test");
+            var file = bed.CreateDurable(DiskBed.Filled(Sectors, 0));
+            var allowed = Enumerable.Range(0, Sectors).Select(_ => new List<byte> { 0 }).ToArray();
+            for (byte value = 1; value <= 60; value++)
+            {
+                switch (random.Next(8))
+                {
+                    case 0:
+                        file.DataSync();
+                        Array.ForEach(allowed, states => states.RemoveRange(0, states.Count - 1));
+                        break;
+                    case 1:
+                        bed.Disk.FailNext(ShimOperation.DataSync, "file", SimDisk.Eio);
+                        Assert.That(file.DataSync, Throws.TypeOf<DurableIOException>());
+                        Array.ForEach(allowed, states => states.RemoveRange(1, states.Count - 1));
+                        break;
+                    default:
+                        var first = random.Next(Sectors);
+                        var count = random.Between(1, Sectors - first);
+                        file.Write(DiskBed.Filled(count, value), first * DiskBed.SectorBytes);
+                        Array.ForEach(allowed[first..(first + count)], states => states.Add(value));
+                        break;
+                }
+            }
+
+            bed.CutPowerAndStart();
+            var found = DiskBed.SectorValues(bed.Content());
+            for (var i = 0; i < Sectors; i++)
+            {
+                Assert.That(allowed[i], Does.Contain(found[i]), $"seed {seed}, sector {i}");
+            }
+        }
+    }
+
+    [Test]
     public void A_file_that_grew_without_a_sync_may_have_any_length_between()
     {
         var lengths = new SortedSet<int>();

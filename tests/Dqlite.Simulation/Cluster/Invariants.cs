@@ -47,6 +47,12 @@ internal sealed partial class Invariants(SimCluster cluster)
     /// <summary>A client was told that its commit is durable.</summary>
     public void OnAcknowledged(SimNode node, CommitId commit)
     {
+        if (node.Node is { } context)
+        {
+            // The step that committed may not have come to its end.
+            OnCommit(node, context.Core, ViewOf(node));
+        }
+
         var term = CommittedTerm(commit.Index);
         if (term != commit.Term)
         {

@@ -85,9 +85,6 @@ internal sealed class SimCluster
         return entered;
     }
 
-    /// <summary>Lets the world go on, in the middle of a step of a node that is stopped.</summary>
-    public void RunNested(long untilNs) => RunNestedUntil(() => false, untilNs);
-
     /// <summary>Lets the world go on while a client waits inside SQLite.</summary>
     public void RunNestedUntil(Func<bool> isDone) => RunNestedUntil(isDone, Scheduler.NowNs + (30 * SimShape.Second));
 

@@ -129,11 +129,11 @@ internal sealed class SimNode
     public void JumpWallClock(long byNs) => WallOffsetNs += byNs;
 
     /// <summary>The process ends politely: log flushed, databases checkpointed.</summary>
-    public void StopPolitely()
+    public void StopPolitely(Action then)
     {
         if (_cluster.IsInNestedTime)
         {
-            _cluster.Scheduler.After(CleanUpPauseNs, StopPolitely);
+            _cluster.Scheduler.After(CleanUpPauseNs, () => StopPolitely(then));
             return;
         }
 
@@ -148,6 +148,7 @@ internal sealed class SimNode
 
         CleanUp();
         Machine.Kill();
+        then();
     }
 
     /// <summary>The operator takes the list of founding members out of its settings: it waits to be taken in.</summary>

@@ -153,9 +153,15 @@ internal sealed class SimThreads : INodeThreads
 
             (_running, _woken) = (true, false);
             long next;
-            using (owner._enter())
+            try
             {
+                using var entered = owner._enter();
                 next = work.RunOnce();
+            }
+            catch (MachineDownException)
+            {
+                // The process is gone in the middle of this step.
+                return;
             }
 
             _running = false;

@@ -33,8 +33,7 @@ internal sealed class Arguments(JsonElement fields, string what)
     public string Text(string name) => TextOrNull(name) ?? throw Missing(name);
 
     /// <summary>A text, or null.</summary>
-    public string? TextOrNull(string name) => !TryGet(name, out var value) ? null
-        : value.ValueKind == JsonValueKind.String ? value.GetString() : throw Wrong(name, "a text");
+    public string? TextOrNull(string name) => TryGet(name, out var value) ? TextOf(value, name) : null;
 
     /// <summary>One of some words, or null.</summary>
     public string? ChoiceOrNull(string name, params string[] words)
@@ -77,9 +76,7 @@ internal sealed class Arguments(JsonElement fields, string what)
 
     /// <summary>A text or a list of them, or null.</summary>
     public IReadOnlyList<string>? TextsOrNull(string name) => !TryGet(name, out var value) ? null
-        : value.ValueKind == JsonValueKind.Array && value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String)
-            ? value.EnumerateArray().Select(item => item.GetString()!).ToArray()
-            : [Text(name)];
+        : value.ValueKind == JsonValueKind.Array ? value.EnumerateArray().Select(item => TextOf(item, name)).ToArray() : [TextOf(value, name)];
 
     /// <summary>An object, or null.</summary>
     public Arguments? ObjectOrNull(string name) => !TryGet(name, out var value) ? null
@@ -93,6 +90,18 @@ internal sealed class Arguments(JsonElement fields, string what)
         value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var number) && number >= least && number <= most
             ? number
             : throw Wrong(name, $"a whole number from {least} to {most}");
+
+    private static string TextOf(JsonElement value, string name)
+    {
+        try
+        {
+            return value.ValueKind == JsonValueKind.String ? value.GetString()! : throw Wrong(name, "a text");
+        }
+        catch (InvalidOperationException)
+        {
+            throw Wrong(name, "a text of whole characters"); // half of a surrogate pair
+        }
+    }
 
     private static DriveException Wrong(string name, string expected) => new($"\"{name}\" must be {expected}.");
 

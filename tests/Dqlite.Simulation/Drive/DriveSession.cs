@@ -28,8 +28,9 @@ internal sealed class DriveSession(DriveCluster cluster)
         {
             return Answer(isOk: true, json => Run(line, json));
         }
-        catch (DriveException refused)
+        catch (Exception refused) when (refused is DriveException or ArgumentException)
         {
+            // The second: production code refuses what it was given, such as more members than can be encoded.
             return Answer(isOk: false, json => json.WriteString("error", refused.Message));
         }
         finally
@@ -59,9 +60,13 @@ internal sealed class DriveSession(DriveCluster cluster)
         {
             return JsonDocument.Parse(line, Strict);
         }
-        catch (JsonException wrong)
+        catch (JsonException wrong) when (wrong.BytePositionInLine is { } position)
         {
-            throw new DriveException($"The line is not JSON: {wrong.Message}");
+            throw new DriveException($"The line is not JSON from byte {position} on.");
+        }
+        catch (Exception wrong) when (wrong is JsonException or InvalidOperationException)
+        {
+            throw new DriveException("A name stands twice in the line, or has half a character.");
         }
     }
 

@@ -8,12 +8,15 @@ namespace Dqlite.Simulation.Drive;
 /// <summary>Commands that give one core an input.</summary>
 internal static class NodeCommands
 {
+    private const long MaxTickNs = 10_000_000_000;
+    private const long MaxAdvanceNs = 1_000_000_000_000_000;
+
     public static void Set(DriveCluster cluster, Arguments arguments, Utf8JsonWriter answer)
     {
         var nodes = cluster.Select(arguments.IdsOrNull("nodes"));
         var autoProcess = arguments.FlagOrNull("autoProcess");
         var autoPersist = AddCommand.PersistModeOrNull(arguments);
-        var tickNs = arguments.NumberOrNull("tickNs", least: 1);
+        var tickNs = arguments.NumberOrNull("tickNs", least: 1, most: MaxTickNs);
         arguments.End();
         cluster.TickNs = tickNs ?? cluster.TickNs;
         foreach (var node in nodes)
@@ -63,7 +66,7 @@ internal static class NodeCommands
 
     public static void Advance(DriveCluster cluster, Arguments arguments, Utf8JsonWriter answer)
     {
-        var ns = arguments.Number("ns");
+        var ns = arguments.Number("ns", most: MaxAdvanceNs);
         arguments.End();
         cluster.Advance(ns);
     }

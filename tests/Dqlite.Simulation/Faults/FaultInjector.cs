@@ -94,8 +94,7 @@ internal sealed partial class FaultInjector(SimCluster cluster, Admin admin)
 
                 break;
             case FaultKind.Restart:
-                node.StopPolitely();
-                StartLater(node, fault.DurationNs);
+                node.StopPolitely(() => StartLater(node, fault.DurationNs));
                 break;
             case FaultKind.Pause:
                 node.Machine.Pause();
@@ -117,7 +116,7 @@ internal sealed partial class FaultInjector(SimCluster cluster, Admin admin)
 
         cluster.Log.Say($"node {node.Number} stops in the middle of a step");
         node.Machine.Pause();
-        cluster.RunNested(cluster.Scheduler.NowNs + durationNs);
+        cluster.RunNestedUntil(() => !node.Machine.IsPaused, cluster.Scheduler.NowNs + durationNs);
         node.Machine.Resume();
     }
 

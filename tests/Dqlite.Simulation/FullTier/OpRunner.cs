@@ -6,12 +6,8 @@ namespace Dqlite.Simulation.FullTier;
 /// <summary>The steps of a transaction as statements, on one connection.</summary>
 internal sealed class OpRunner(SqlRunner sql) : IDisposable
 {
-    /// <summary>One write transaction of so many probes for the schema-cookie trap.</summary>
-    private const int ProbeEvery = 4;
-
     private readonly TrapProbe _probe = new(sql);
     private byte[] _blob = [];
-    private int _writes;
 
     /// <summary>Whether a step is one statement, which can run without a transaction around it.</summary>
     public static bool IsSingleStatement(OpKind kind) => kind is OpKind.ReadRegister or OpKind.WriteRegister or OpKind.CasRegister or OpKind.Append
@@ -25,9 +21,9 @@ internal sealed class OpRunner(SqlRunner sql) : IDisposable
     /// <exception cref="SimDatabaseException">A statement failed; the transaction may still be open.</exception>
     public OpResult Execute(in Op op)
     {
-        if (op.Kind is OpKind.WriteRegister or OpKind.CasRegister && sql.InTransaction && _writes++ % ProbeEvery == 0)
+        if (op.Kind is OpKind.WriteRegister or OpKind.CasRegister or OpKind.Append or OpKind.Transfer && sql.InTransaction)
         {
-            _probe.Run();
+            _probe.BeforeWrite();
         }
 
         switch (op.Kind)
@@ -58,6 +54,7 @@ internal sealed class OpRunner(SqlRunner sql) : IDisposable
                 return new OpResult(true, ReadBlob(op.Key));
             case OpKind.ChangeSchema:
                 SchemaChange.Run(sql, op.Value);
+                _probe.AfterChange();
                 return new OpResult(true);
             case OpKind.Savepoint:
                 sql.Run(Sql.Savepoint);

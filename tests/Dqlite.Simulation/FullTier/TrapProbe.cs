@@ -13,27 +13,58 @@ internal sealed class TrapProbe(SqlRunner sql) : IDisposable
     /// <summary>Rows that a trap table gets at most.</summary>
     private const int Rows = 32;
 
+    /// <summary>Writes until the next try; but this many are tries after each change that was seen, since the trap is short-lived: the next
+    /// transaction that meets another cookie makes SQLite read the schema again.</summary>
+    private const int Every = 16;
+
     private sqlite3_stmt? _insert;
     private string? _table;
     private long _count;
+    private int _untilNext;
+    private int _eager;
 
-    /// <summary>Tries it, in a write transaction.</summary>
+    /// <summary>Tries it from time to time.</summary>
     /// <exception cref="SimDatabaseException">A statement failed.</exception>
     /// <exception cref="DamageException">SQLite goes by a schema that is not the snapshot's.</exception>
-    public void Run()
+    public void BeforeWrite()
     {
+        if (_eager > 0)
+        {
+            _eager--;
+        }
+        else if (_untilNext-- > 0)
+        {
+            return;
+        }
+
+        _untilNext = Every;
         Write();
+        Look();
+    }
+
+    /// <summary>After a change by the connection itself.</summary>
+    /// <exception cref="SimDatabaseException">A statement failed.</exception>
+    /// <exception cref="DamageException">SQLite goes by a schema that is not the snapshot's.</exception>
+    public void AfterChange()
+    {
+        _eager = Every;
+        Look();
+    }
+
+    /// <summary>Finalizes the statement.</summary>
+    public void Dispose() => _insert?.Dispose();
+
+    private void Look()
+    {
         using var rows = sql.Query(Sql.FindTrap);
         var table = rows.Next() ? rows.Text(0) : null;
         rows.Dispose();
         if (table != _table)
         {
+            _eager = Every;
             Follow(table);
         }
     }
-
-    /// <summary>Finalizes the statement.</summary>
-    public void Dispose() => _insert?.Dispose();
 
     private void Write()
     {

@@ -84,7 +84,7 @@ internal sealed class Epilogue(SimCluster cluster, DatabaseHistories histories, 
     private void CheckDatabases()
     {
         var leader = cluster.Leader!.Node!;
-        foreach (var node in cluster.Running.Where(node => node.Node!.AppliedIndex == leader.AppliedIndex))
+        foreach (var node in cluster.Running.Where(node => !node.IsDamaged && node.Node!.AppliedIndex == leader.AppliedIndex))
         {
             foreach (var database in node.Node!.Databases.Published)
             {

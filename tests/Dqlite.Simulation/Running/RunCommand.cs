@@ -5,10 +5,13 @@ using Dqlite.Simulation.Mutants;
 
 namespace Dqlite.Simulation.Running;
 
-/// <summary><c>run --seeds 1-500 [--tier core|full] [--mutant R12]</c> and <c>replay --seed N</c>.</summary>
+/// <summary>
+/// <c>run --seeds 1-500 [--tier core|full] [--mutant R12]</c> and <c>replay --seed N</c>. With <c>--like R12</c> runs are drawn as for that
+/// mutant, which stays off: they must pass.
+/// </summary>
 internal static class RunCommand
 {
-    private static readonly string[] Known = ["--seeds", "--seed", "--tier", "--mutant", "--faults", "--trace", "--history", "--jobs", "--limit"];
+    private static readonly string[] Known = ["--seeds", "--seed", "--tier", "--mutant", "--faults", "--trace", "--history", "--jobs", "--like"];
     private static readonly TimeSpan ShrinkLimit = TimeSpan.FromSeconds(45);
 
     /// <summary>Runs seeds.</summary>
@@ -24,7 +27,7 @@ internal static class RunCommand
         var seeds = CommandOptions.Ranges(options.Find("--seeds") ?? "1-100").ToArray();
         if (options.Has("--worker"))
         {
-            return Work(seeds, options, NeedsOf(mutant));
+            return Work(seeds, options, NeedsOf(mutant ?? options.Find("--like")));
         }
 
         return mutant is not null ? RunMutant(mutant, seeds, options)
@@ -41,7 +44,7 @@ internal static class RunCommand
             return code;
         }
 
-        var run = OptionsOf((ulong)options.Number("--seed", 1), options) with { Sink = options.Has("--quiet") ? null : Console.WriteLine, Needs = NeedsOf(options.Find("--mutant")) };
+        var run = OptionsOf((ulong)options.Number("--seed", 1), options) with { Sink = options.Has("--quiet") ? null : Console.WriteLine, Needs = NeedsOf(options.Find("--mutant") ?? options.Find("--like")) };
         var result = SimulationRun.Run(run);
         Print(result);
         return End(result.Failure is null ? 1 : 0, result.Failure is null ? 0 : 1);
@@ -71,6 +74,7 @@ internal static class RunCommand
         Seed = seed,
         IsFull = options.IsFull,
         Faults = options.Find("--faults") is { } faults ? CommandOptions.Ranges(faults).Select(number => (int)number).ToHashSet() : null,
+        Needs = NeedsOf(options.Find("--like")),
         TracePath = options.Find("--trace"),
         HistoryPath = options.Find("--history"),
         Sink = options.Has("--verbose") ? Console.WriteLine : null,
@@ -121,7 +125,7 @@ internal static class RunCommand
         var jobs = (int)Math.Min(seeds.Length, options.Number("--jobs", Environment.ProcessorCount));
         var (passed, failed, simulatedNs, operations) = (0, 0, 0.0, 0L);
         var failures = new List<(ulong Seed, string Text)>();
-        WorkerPool.Run(seeds, jobs, options.IsFull, null, answer =>
+        WorkerPool.Run(seeds, jobs, options.IsFull, null, options.Find("--like"), answer =>
         {
             passed += answer.Failure is null ? 1 : 0;
             failed += answer.Failure is null ? 0 : 1;
@@ -168,7 +172,7 @@ internal static class RunCommand
     {
         var passed = 0;
         ulong? killer = null;
-        WorkerPool.Run(seeds, (int)Math.Min(seeds.Length, options.Number("--jobs", Environment.ProcessorCount)), options.IsFull, mutant, answer =>
+        WorkerPool.Run(seeds, (int)Math.Min(seeds.Length, options.Number("--jobs", Environment.ProcessorCount)), options.IsFull, mutant, null, answer =>
         {
             if (answer.Failure is not null && killer is null)
             {

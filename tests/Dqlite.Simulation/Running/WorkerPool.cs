@@ -16,7 +16,7 @@ internal static class WorkerPool
     private const int SeedsPerProcess = 200;
 
     /// <summary>Runs all seeds, or until the handler answers false.</summary>
-    public static void Run(ulong[] seeds, int jobs, bool isFull, string? mutant, Func<WorkerAnswer, bool> onAnswer)
+    public static void Run(ulong[] seeds, int jobs, bool isFull, string? mutant, string? like, Func<WorkerAnswer, bool> onAnswer)
     {
         var next = 0;
         var goesOn = true;
@@ -38,7 +38,7 @@ internal static class WorkerPool
                     return;
                 }
 
-                RunProcess(mine, isFull, mutant, answer =>
+                RunProcess(mine, isFull, mutant, like, answer =>
                 {
                     lock (gate)
                     {
@@ -55,7 +55,7 @@ internal static class WorkerPool
     public static string Encode(RunResult result) => string.Create(CultureInfo.InvariantCulture,
         $"{result.Seed} {result.SimulatedNs} {result.Operations} {(result.Failure is null ? "-" : Convert.ToBase64String(Encoding.UTF8.GetBytes(result.Failure)))}");
 
-    private static void RunProcess(ulong[] seeds, bool isFull, string? mutant, Func<WorkerAnswer, bool> onAnswer)
+    private static void RunProcess(ulong[] seeds, bool isFull, string? mutant, string? like, Func<WorkerAnswer, bool> onAnswer)
     {
         var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardOutput = true, RedirectStandardError = true };
         if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet")
@@ -72,6 +72,12 @@ internal static class WorkerPool
         {
             start.ArgumentList.Add("--mutant");
             start.ArgumentList.Add(mutant);
+        }
+
+        if (like is not null)
+        {
+            start.ArgumentList.Add("--like");
+            start.ArgumentList.Add(like);
         }
 
         using var process = Process.Start(start)!;
@@ -101,7 +107,7 @@ internal static class WorkerPool
             var goesOn = onAnswer(new WorkerAnswer(seeds[done], $"the process ended with code {process.ExitCode}: {text[..Math.Min(text.Length, 2000)]}", 0, 0));
             if (goesOn && done + 1 < seeds.Length)
             {
-                RunProcess(seeds[(done + 1)..], isFull, mutant, onAnswer);
+                RunProcess(seeds[(done + 1)..], isFull, mutant, like, onAnswer);
             }
         }
     }

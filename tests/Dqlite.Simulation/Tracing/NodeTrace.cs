@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Dqlite.Raft;
 
 namespace Dqlite.Simulation.Tracing;
@@ -9,22 +8,29 @@ namespace Dqlite.Simulation.Tracing;
 /// </summary>
 internal sealed class NodeTrace(TraceWriter trace) : ICoreObserver
 {
-    private readonly TracedMemberships _memberships = new();
-    private NodeView _view;
-    private NodeId _id;
+    private static readonly TracedKind Vote = TraceMessages.NamesOf(RaftMessageKind.VoteResponse);
+    private static readonly TracedKind Acknowledgement = TraceMessages.NamesOf(RaftMessageKind.AppendEntriesResponse);
+
+    private readonly EventLines _lines = new(trace);
     private CoreInput? _input;
 
-    // The own log counts from the first entry of the own term on, as in etcd/raft, where a leader acknowledges to itself.
-    private LogIndex _selfAcknowledged;
+    // A leader's own log counts from the first entry of its term on, as in etcd/raft, where it acknowledges to itself.
+    private LogIndex _ownAcknowledged;
+
+    private NodeView View
+    {
+        get => _lines.View;
+        set => _lines.View = value;
+    }
 
     /// <inheritdoc/>
     public void OnStart(RaftCore core)
     {
-        _id = core.Id;
         _input = null;
-        _view = NodeView.Of(core);
-        _memberships.Start(core);
-        WriteNode("InitState");
+        _lines.Id = core.Id;
+        View = NodeView.Of(core);
+        _lines.Memberships.Start(core);
+        _lines.Write("InitState");
     }
 
     /// <inheritdoc/>
@@ -41,9 +47,9 @@ internal sealed class NodeTrace(TraceWriter trace) : ICoreObserver
     /// <inheritdoc/>
     public void OnOutputs(RaftCore core, RaftOutputs outputs)
     {
-        var ledTerm = _view.IsLeader ? _view.Term : Term.Zero;
+        var ledTerm = View.IsLeader ? View.Term : Term.Zero;
         Follow(core, outputs.Messages);
-        var isStillLeader = _view.IsLeader && _view.Term == ledTerm;
+        var isStillLeader = View.IsLeader && View.Term == ledTerm;
         var isReady = false;
         foreach (var message in outputs.Messages)
         {
@@ -56,17 +62,15 @@ internal sealed class NodeTrace(TraceWriter trace) : ICoreObserver
 
         if (isReady)
         {
-            WriteNode("Ready");
+            _lines.Write("Ready");
         }
     }
 
     /// <inheritdoc/>
     public void OnSnapshotSending(RaftCore core, NodeId to, LogIndex index)
     {
-        var json = Begin(TraceWriter.CommonTag, TraceMessages.Snapshot.Send);
-        TraceMessages.WriteSnapshot(json, _id, to, _view.Term, index);
-        trace.End();
-        WriteNode("Ready");
+        _lines.WriteSnapshot(TraceMessages.Snapshot.Send, core.Id, to, core.CurrentTerm, index);
+        _lines.Write("Ready");
     }
 
     /// <summary>Writes what happened since the last call, in the order in which the core did it.</summary>
@@ -74,22 +78,23 @@ internal sealed class NodeTrace(TraceWriter trace) : ICoreObserver
     {
         var next = NodeView.Of(core);
         WriteInput(core, next);
-        if (_view.IsLeader && next.Term == _view.Term)
+        _input = null;
+        if (View.IsLeader && next.Term == View.Term)
         {
             FollowLeader(core, next);
         }
 
-        if (_view.IsLeader && !(next.IsLeader && next.Term == _view.Term))
+        if (View.IsLeader && !(next.IsLeader && next.Term == View.Term))
         {
             // What it sent as a leader before it stepped down, in the same step (R27).
-            foreach (var message in messages.Where(message => IsOfLeader(message, _view.Term)))
+            foreach (var message in messages.Where(message => IsOfLeader(message, View.Term)))
             {
                 WriteSend(message);
             }
         }
 
         FollowRole(next);
-        _view = _view with { Vote = next.Vote };
+        View = View with { Vote = next.Vote };
         if (next.IsLeader)
         {
             FollowLeader(core, next);
@@ -100,11 +105,7 @@ internal sealed class NodeTrace(TraceWriter trace) : ICoreObserver
         }
 
         FollowMembership(core);
-        _input = null;
     }
-
-    private static bool IsOfLeader(RaftMessage message, Term term) =>
-        message.Term == term && message is AppendEntriesRequest or HeartbeatRequest or TimeoutNow;
 
     private void WriteInput(RaftCore core, NodeView next)
     {
@@ -114,26 +115,24 @@ internal sealed class NodeTrace(TraceWriter trace) : ICoreObserver
                 WriteReceive(message, next);
                 break;
             case { Kind: CoreInputKind.HardStatePersisted, State: var state }:
-                WriteNode("Ready");
-                if (_view.Role == RaftRole.Candidate && state == new HardState(_view.Term, _view.Vote))
+                _lines.Write("Ready");
+                if (View.Role == RaftRole.Candidate && state == new HardState(View.Term, View.Vote))
                 {
-                    WriteMessage(TraceMessages.NamesOf(RaftMessageKind.VoteResponse).Receive, OwnVote());
+                    _lines.WriteMessage(Vote.Receive, OwnVote());
                 }
 
                 break;
             case { Kind: CoreInputKind.EntriesPersisted }:
-                WriteNode("Ready");
-                if (_view.IsLeader && core.PersistedIndex > _selfAcknowledged)
+                _lines.Write("Ready");
+                if (View.IsLeader && core.PersistedIndex > _ownAcknowledged)
                 {
-                    _selfAcknowledged = core.PersistedIndex;
-                    WriteMessage(TraceMessages.NamesOf(RaftMessageKind.AppendEntriesResponse).Receive, OwnAcknowledgement(_selfAcknowledged));
+                    _ownAcknowledged = core.PersistedIndex;
+                    _lines.WriteMessage(Acknowledgement.Receive, OwnAcknowledgement(_ownAcknowledged));
                 }
 
                 break;
             case { Kind: CoreInputKind.SnapshotInstalled } snapshot:
-                var json = Begin(TraceWriter.CommonTag, TraceMessages.Snapshot.Receive);
-                TraceMessages.WriteSnapshot(json, snapshot.Peer, _id, snapshot.Term, snapshot.Index);
-                trace.End();
+                _lines.WriteSnapshot(TraceMessages.Snapshot.Receive, snapshot.Peer, core.Id, snapshot.Term, snapshot.Index);
                 break;
             default:
                 break; // seen by its effects
@@ -143,44 +142,45 @@ internal sealed class NodeTrace(TraceWriter trace) : ICoreObserver
     /// <summary>A leader's commit index and log only grow.</summary>
     private void FollowLeader(RaftCore core, NodeView next)
     {
-        if (next.Commit > _view.Commit)
+        if (next.Commit > View.Commit)
         {
-            _view = _view with { Commit = next.Commit };
-            WriteNode("Commit");
+            View = View with { Commit = next.Commit };
+            _lines.Write("Commit");
         }
 
-        while (_view.Last < next.Last)
+        while (View.Last < next.Last)
         {
-            _view = _view with { Last = _view.Last.Next };
-            if (core.ConfigurationIndex == _view.Last)
+            View = View with { Last = View.Last.Next };
+            if (core.ConfigurationIndex == View.Last)
             {
-                WriteChange(core);
+                var before = _lines.Memberships.InForce;
+                _lines.Memberships.Follow(core);
+                _lines.WriteChange(before);
             }
             else
             {
-                WriteNode("Replicate");
+                _lines.Write("Replicate");
             }
 
-            WriteMessage(TraceMessages.NamesOf(RaftMessageKind.AppendEntriesResponse).Send, OwnAcknowledgement(_view.Last));
+            _lines.WriteMessage(Acknowledgement.Send, OwnAcknowledgement(View.Last));
         }
     }
 
     private void FollowRole(NodeView next)
     {
-        var isCampaign = next.Role == RaftRole.Candidate && next.Term > _view.Term;
-        if (isCampaign)
+        if (next.Role == RaftRole.Candidate && next.Term > View.Term)
         {
-            _view = _view with { Term = next.Term, Vote = _id, Role = RaftRole.Candidate };
-            WriteNode("BecomeCandidate");
-            WriteMessage(TraceMessages.NamesOf(RaftMessageKind.VoteResponse).Send, OwnVote());
+            View = View with { Term = next.Term, Vote = next.Vote, Role = RaftRole.Candidate };
+            _lines.Write("BecomeCandidate");
+            _lines.WriteMessage(Vote.Send, OwnVote());
         }
-        else if (next.Term > _view.Term)
+        else if (next.Term > View.Term)
         {
-            _view = _view with { Term = next.Term, Vote = NodeId.None, Role = RaftRole.Follower };
-            WriteNode("BecomeFollower");
+            View = View with { Term = next.Term, Vote = NodeId.None, Role = RaftRole.Follower };
+            _lines.Write("BecomeFollower");
         }
 
-        if (next.Role != _view.Role)
+        if (next.Role != View.Role)
         {
             FollowRoleWithinTerm(next.Role);
         }
@@ -188,135 +188,80 @@ internal sealed class NodeTrace(TraceWriter trace) : ICoreObserver
 
     private void FollowRoleWithinTerm(RaftRole next)
     {
-        var isStepDown = _view.Role is RaftRole.Leader or RaftRole.Candidate && next is RaftRole.Follower or RaftRole.PreCandidate;
+        var isStepDown = View.Role is RaftRole.Leader or RaftRole.Candidate && next is RaftRole.Follower or RaftRole.PreCandidate;
         if (isStepDown)
         {
-            _view = _view with { Role = RaftRole.Follower };
-            WriteNode("BecomeFollower");
+            View = View with { Role = RaftRole.Follower };
+            _lines.Write("BecomeFollower");
         }
 
+        View = View with { Role = next };
         switch (next)
         {
             case RaftRole.Leader:
-                _view = _view with { Role = next };
-                _selfAcknowledged = _view.Last;
-                WriteNode("BecomeLeader");
+                _ownAcknowledged = View.Last;
+                _lines.Write("BecomeLeader");
                 break;
             case RaftRole.PreCandidate:
-                _view = _view with { Role = next };
-                WriteNode("BecomePreCandidate", TraceWriter.OwnTag);
+                _lines.Write("BecomePreCandidate", TraceWriter.OwnTag);
                 break;
             case RaftRole.Follower when !isStepDown:
-                _view = _view with { Role = next };
-                WriteNode("BecomeFollower", TraceWriter.OwnTag);
+                _lines.Write("BecomeFollower", TraceWriter.OwnTag);
                 break;
             default:
-                break;
+                break; // told already
         }
     }
 
     private void FollowFollower(NodeView next)
     {
-        var isCommit = next.Commit > _view.Commit;
-        _view = next;
+        var isCommit = next.Commit > View.Commit;
+        View = next;
         if (isCommit)
         {
             // etcd/raft traces the leader's alone.
-            WriteNode("Commit", TraceWriter.OwnTag);
+            _lines.Write("Commit", TraceWriter.OwnTag);
         }
     }
 
     private void FollowMembership(RaftCore core)
     {
-        if (_memberships.Follow(core))
+        if (_lines.Memberships.Follow(core))
         {
-            WriteMembership("AdoptConf", TraceWriter.OwnTag, core.Configuration);
+            _lines.WriteMembership("AdoptConf", TraceWriter.OwnTag, core.Configuration);
         }
 
-        if (_memberships.Reached(_view.Commit) is { } committed)
+        if (_lines.Memberships.Reached(View.Commit) is { } committed)
         {
-            WriteMembership("ApplyConfChange", TraceWriter.CommonTag, committed);
-            _memberships.Commit(committed);
+            _lines.WriteMembership("ApplyConfChange", TraceWriter.CommonTag, committed);
+            _lines.Memberships.Commit(committed);
         }
     }
 
     private void WriteReceive(RaftMessage message, NodeView next)
     {
-        var names = TraceMessages.NamesOf(message.Kind);
-        if (message is VoteRequest && message.Term > _view.Term && next.Term == _view.Term)
+        if (message is VoteRequest && message.Term > View.Term && next.Term == View.Term)
         {
             // A live leader's follower does not even adopt the term (dissertation section 4.2.3), as if it had not arrived.
-            WriteMessage("IgnoreRequestVoteRequest", message, TraceWriter.OwnTag);
+            _lines.WriteMessage("IgnoreRequestVoteRequest", message, TraceWriter.OwnTag);
+            return;
         }
-        else
-        {
-            WriteMessage(names.Receive, message, names.Tag);
-        }
+
+        var names = TraceMessages.NamesOf(message.Kind);
+        _lines.WriteMessage(names.Receive, message, names.Tag);
     }
 
     private void WriteSend(RaftMessage message)
     {
         var names = TraceMessages.NamesOf(message.Kind);
-        WriteMessage(names.Send, message, names.Tag);
+        _lines.WriteMessage(names.Send, message, names.Tag);
     }
 
-    private void WriteChange(RaftCore core)
-    {
-        var before = _memberships.InForce;
-        _memberships.Follow(core);
-        var json = Begin(TraceWriter.CommonTag, "ChangeConf");
-        TracedMemberships.WriteStep(json, before, core.Configuration);
-        trace.End();
-    }
+    private static bool IsOfLeader(RaftMessage message, Term term) =>
+        message.Term == term && message is AppendEntriesRequest or HeartbeatRequest or TimeoutNow;
 
-    private void WriteMembership(string name, string tag, ClusterConfiguration next)
-    {
-        var json = Begin(tag, name);
-        TracedMemberships.WriteNew(json, next);
-        trace.End();
-    }
-
-    private void WriteMessage(string name, RaftMessage message, string tag = TraceWriter.CommonTag)
-    {
-        var json = Begin(tag, name);
-        TraceMessages.Write(json, message);
-        trace.End();
-    }
-
-    private void WriteNode(string name, string tag = TraceWriter.CommonTag)
-    {
-        Begin(tag, name);
-        trace.End();
-    }
-
-    private Utf8JsonWriter Begin(string tag, string name)
-    {
-        var json = trace.Begin(tag);
-        json.WriteString("name", name);
-        json.WriteString("nid", TraceMessages.Text(_id));
-        json.WriteStartObject("state");
-        json.WriteNumber("term", _view.Term.Value);
-        json.WriteString("vote", TraceMessages.Text(_view.Vote));
-        json.WriteNumber("commit", _view.Commit.Value);
-        json.WriteEndObject();
-        json.WriteString("role", RoleName(tag));
-        json.WriteNumber("log", _view.Last.Value);
-        _memberships.Write(json);
-        return json;
-    }
-
-    /// <summary>etcd/raft's specification has no pre-vote, which changes nothing that it knows: there a pre-candidate is a follower.</summary>
-    private string RoleName(string tag) => _view.Role switch
-    {
-        RaftRole.PreCandidate when tag == TraceWriter.OwnTag => "StatePreCandidate",
-        RaftRole.Follower or RaftRole.PreCandidate => "StateFollower",
-        RaftRole.Candidate => "StateCandidate",
-        RaftRole.Leader => "StateLeader",
-        _ => throw new InvalidOperationException($"Unknown role {_view.Role}."),
-    };
-
-    private VoteResponse OwnVote() => new(_id, _id, _view.Term, Granted: true);
+    private VoteResponse OwnVote() => new(_lines.Id, _lines.Id, View.Term, Granted: true);
 
     private AppendEntriesResponse OwnAcknowledgement(LogIndex index) =>
-        new(_id, _id, _view.Term, true, index, LogIndex.Zero, Term.Zero, LogIndex.Zero, 0, 0);
+        new(_lines.Id, _lines.Id, View.Term, true, index, LogIndex.Zero, Term.Zero, LogIndex.Zero, 0, 0);
 }

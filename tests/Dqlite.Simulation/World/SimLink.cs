@@ -54,9 +54,10 @@ internal sealed class SimLink
     /// unless the connection stalls out before.</summary>
     public void Block() => Clog(long.MaxValue);
 
-    /// <summary>Ends a block or a clog.</summary>
+    /// <summary>Ends a block or a clog, and damages nothing any more.</summary>
     public void Release()
     {
+        _corruptsNext = false;
         if (!IsHeld)
         {
             return;

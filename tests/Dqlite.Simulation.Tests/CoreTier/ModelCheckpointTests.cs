@@ -1,0 +1,275 @@
+using Dqlite.Simulation.CoreTier;
+using Dqlite.Simulation.World;
+using Dqlite.Sqlite;
+using static Dqlite.Simulation.Tests.CoreTier.StoreBed;
+
+namespace Dqlite.Simulation.Tests.CoreTier;
+
+/// <summary>What a checkpoint leaves in the files, in memory and for readers, and what a crash in it leaves to the log.</summary>
+public sealed class ModelCheckpointTests
+{
+    [Test]
+    public void The_files_hold_the_checkpointed_state_and_memory_is_free()
+    {
+        using var bed = new StoreBed();
+        Fill(bed, 20);
+        Assert.That((bed.Store.State.DirtyPages, bed.Store.State.VersionBytes), Is.EqualTo((20UL, 20UL * PageSize)));
+        var before = bed.Store.State;
+        bed.Checkpoint();
+        var state = bed.Store.State;
+        Assert.That((state.DirtyPages, state.VersionBytes, state.CheckpointLsn), Is.EqualTo((0UL, 0UL, before.CommittedLsn)));
+        bed.Store.Dispose();
+        bed.Open(bed.Options with { PageCount = before.PageCount, Checksum = before.Checksum });
+        Assert.That(Enumerable.Range(1, 20).All(page => PagesOf(bed)[page - 1].AsSpan().SequenceEqual(Image((uint)page, 1))), Is.True);
+    }
+
+    [Test]
+    public void A_snapshot_keeps_what_the_file_and_the_store_held()
+    {
+        using var bed = new StoreBed();
+        Fill(bed, 6);
+        bed.Checkpoint();
+        using var old = bed.Store.OpenSnapshot();
+        bed.Write(6, (2, Image(2, 2)), (3, Image(3, 2)));
+        using var young = bed.Store.OpenSnapshot();
+        bed.Write(4, (2, Image(2, 3)));
+        bed.Checkpoint();
+        bed.Write(4, (3, Image(3, 4)));
+        bed.Checkpoint();
+        Assert.That((ReadPage(old, 2), ReadPage(old, 3), ReadPage(old, 6)), Is.EqualTo((Image(2, 1), Image(3, 1), Image(6, 1))));
+        Assert.That((ReadPage(young, 2), ReadPage(young, 3), ReadPage(young, 6)), Is.EqualTo((Image(2, 2), Image(3, 2), Image(6, 1))));
+        Assert.That(() => ReadPage(young, 7), Throws.TypeOf<ArgumentOutOfRangeException>());
+        young.Dispose();
+        old.Dispose();
+        bed.Checkpoint();
+        Assert.That((bed.Store.State.VersionBytes, LengthOf(bed)), Is.EqualTo((0UL, 4L * PageSize)), "nothing is held any more, and the tail is cut");
+    }
+
+    [Test]
+    public void An_older_state_can_be_written_while_a_snapshot_holds_it()
+    {
+        using var bed = new StoreBed();
+        Fill(bed, 3);
+        using var view = bed.Store.OpenSnapshot();
+        bed.Write(4, (2, Image(2, 2)), (4, Image(4, 2)));
+        Assert.That(bed.Store.Checkpoint(view.Lsn), Is.EqualTo((3u, view.Checksum)));
+        bed.Store.CheckpointDone(view.Lsn);
+        Assert.That((bed.Store.State.DirtyPages, PagesOf(bed)[1], ReadPage(view, 2)), Is.EqualTo((2UL, Image(2, 2), Image(2, 1))));
+        view.Dispose();
+        Assert.That(CodeOf(() => bed.Store.Checkpoint(view.Lsn)), Is.EqualTo(ShimResult.Busy));
+        Assert.That(CodeOf(() => bed.Store.CheckpointDone(view.Lsn)), Is.EqualTo(21), "it has been told already");
+    }
+
+    [Test]
+    public void A_draft_is_never_written()
+    {
+        using var bed = new StoreBed();
+        Fill(bed, 3);
+        bed.Draft(3, (2, Image(2, 9)));
+        bed.Checkpoint();
+        bed.Store.Fence(0);
+        Assert.That(PagesOf(bed)[1], Is.EqualTo(Image(2, 1)));
+        Assert.That(CodeOf(() => bed.Store.Checkpoint(bed.Store.State.LastLsn)), Is.EqualTo(21));
+    }
+
+    [TestCase(ShimOperation.Write, ".db")]
+    [TestCase(ShimOperation.Write, ".sums")]
+    [TestCase(ShimOperation.Sync, ".db")]
+    [TestCase(ShimOperation.DataSync, ".sums")]
+    public void A_checkpoint_that_fails_leaves_readers_what_they_saw(object operation, string file)
+    {
+        using var bed = new StoreBed();
+        Fill(bed, 5);
+        bed.Checkpoint();
+        using var old = bed.Store.OpenSnapshot();
+        bed.Write(5, (2, Image(2, 2)), (4, Image(4, 2)));
+        bed.Machine.Disk.FailNext((ShimOperation)operation, file, 5);
+        Assert.That(CodeOf(() => bed.Store.Checkpoint(bed.Store.State.CommittedLsn)) & 0xff, Is.EqualTo(10));
+        Assert.That((ReadPage(old, 2), ReadPage(old, 3), PagesOf(bed)[1]), Is.EqualTo((Image(2, 1), Image(3, 1), Image(2, 2))));
+        Assert.That(CodeOf(() => bed.Store.CheckpointDone(bed.Store.State.CommittedLsn)), Is.EqualTo(21));
+    }
+
+    [Test]
+    public void After_a_crash_at_any_operation_of_a_checkpoint_the_log_restores_the_same_state([Range(1, 12)] int operation, [Values(1UL, 2UL, 3UL, 4UL)] ulong seed)
+    {
+        using var bed = new StoreBed(seed);
+        var random = new SeededRandom(seed);
+        bed.Store.Lead(1);
+        var log = Enumerable.Range(0, 30).Select(i => RandomEntry(bed, random, i < 15 ? 60 : 25)).ToList();
+        bed.Checkpoint();
+        var done = bed.Store.State;
+        log = [.. Enumerable.Range(0, 20).Select(_ => RandomEntry(bed, random, 40))];
+        var expected = bed.Store.State;
+        var image = PagesOf(bed);
+        bed.Machine.CrashAtOperation = bed.Machine.Operations + operation;
+        try
+        {
+            bed.Checkpoint();
+        }
+        catch (MachineDownException)
+        {
+            bed.Machine.Start();
+        }
+
+        bed.Machine.CrashAtOperation = null;
+        bed.Open(bed.Options with { PageCount = done.PageCount, Checksum = done.Checksum, Recovering = true });
+        log.ForEach(entry => entry.ApplyTo(bed.Store, isVerified: false));
+        bed.Store.Recovered(expected.Checksum);
+        Assert.That((bed.Store.State.Checksum, bed.Store.State.PageCount), Is.EqualTo((expected.Checksum, expected.PageCount)));
+        Assert.That(PagesOf(bed), Is.EqualTo(image));
+        bed.Checkpoint();
+        bed.Store.Dispose();
+        bed.Open(bed.Options with { PageCount = expected.PageCount, Checksum = expected.Checksum });
+        Assert.That(PagesOf(bed), Is.EqualTo(image));
+    }
+
+    [Test]
+    public void The_crash_test_reaches_the_end_of_the_checkpoint()
+    {
+        using var bed = new StoreBed(1);
+        bed.Store.Lead(1);
+        var random = new SeededRandom(1);
+        for (var i = 0; i < 50; i++)
+        {
+            RandomEntry(bed, random, 40);
+        }
+
+        var before = bed.Machine.Operations;
+        bed.Checkpoint();
+        Assert.That(bed.Machine.Operations - before, Is.InRange(4, 12));
+    }
+
+    [Test]
+    public void Old_readers_are_given_up_to_bound_memory_and_snapshots_last()
+    {
+        using var bed = new StoreBed(configure: options => options with { MaxVersionBytes = PageSize });
+        Fill(bed, 4);
+        using var reader = new StoreHandle(bed.Store);
+        reader.BeginRead();
+        bed.Write(4, (2, Image(2, 2)));
+        Assert.That(reader.Read(2).ToArray(), Is.EqualTo(Image(2, 1)));
+        using var snapshot = bed.Store.OpenSnapshot();
+        bed.Write(4, (2, Image(2, 3)));
+        Assert.That(CodeOf(() => reader.Read(2)), Is.EqualTo(ShimResult.SnapshotGone));
+        Assert.That(ReadPage(snapshot, 2), Is.EqualTo(Image(2, 2)));
+        bed.Write(4, (3, Image(3, 3)), (4, Image(4, 3)));
+        Assert.That(CodeOf(() => ReadPage(snapshot, 2)), Is.EqualTo(ShimResult.SnapshotGone));
+        reader.End();
+        reader.BeginRead();
+        Assert.That(reader.Read(2).ToArray(), Is.EqualTo(Image(2, 3)));
+    }
+
+    [Test]
+    public void A_rotten_page_is_an_error_and_an_event_but_not_for_a_checker()
+    {
+        using var bed = new StoreBed();
+        Fill(bed, 3);
+        bed.Checkpoint();
+        using (var file = bed.Machine.Disk.Open(bed.Path, DurableFileMode.Read | DurableFileMode.Write))
+        {
+            file.Write([1, 2, 3], PageSize + 100);
+        }
+
+        using var snapshot = bed.Store.OpenSnapshot();
+        Assert.That(DatabaseAudit.Run(bed.Store), Does.Contain("page 2"));
+        Assert.That(bed.RotEvents, Is.Empty);
+        Assert.That(CodeOf(() => ReadPage(snapshot, 2)), Is.EqualTo(ShimResult.PageRot));
+        Assert.That(bed.RotEvents, Is.EqualTo(new[] { 2u }));
+        Assert.That(ReadPage(snapshot, 3), Is.EqualTo(Image(3, 1)));
+    }
+
+    [Test]
+    public void A_new_generation_takes_the_place_of_the_files_and_readers_keep_the_old_one()
+    {
+        using var bed = new StoreBed();
+        Fill(bed, 3);
+        bed.Checkpoint();
+        bed.Store.Fence(0);
+        using var snapshot = bed.Store.OpenSnapshot();
+        var disk = bed.Machine.Disk;
+        var checksum = Build(bed, bed.Path + ".new", bed.SumsPath + ".new", 2);
+        disk.Rename(bed.SumsPath + ".new", bed.SumsPath);
+        disk.Rename(bed.Path + ".new", bed.Path);
+        bed.Store.Reopen(2, checksum);
+        var state = bed.Store.State;
+        Assert.That((state.CommittedLsn, state.DraftLsn, state.PageCount, state.Checksum, state.Generation), Is.EqualTo((3UL, 3UL, 2u, checksum, 2u)));
+        Assert.That((ReadPage(snapshot, 3), PagesOf(bed)[1]), Is.EqualTo((Image(3, 1), Image(2, 8))));
+        bed.Store.Lead(2);
+        Assert.That(CodeOf(() => bed.Store.Reopen(2, checksum)), Is.EqualTo(21));
+    }
+
+    [Test]
+    public void Files_that_do_not_match_are_refused()
+    {
+        using var bed = new StoreBed();
+        Fill(bed, 3);
+        bed.Checkpoint();
+        var good = bed.Options with { PageCount = 3, Checksum = bed.Store.State.Checksum };
+        bed.Store.Dispose();
+        Assert.That(CodeOf(() => bed.Open(good with { Checksum = 1 })), Is.EqualTo(11));
+        Assert.That(CodeOf(() => bed.Open(good with { PageCount = 4 })), Is.EqualTo(11));
+        Assert.That(CodeOf(() => bed.Open(good with { Path = bed.Path + "x" })), Is.EqualTo(14));
+        Assert.That(CodeOf(() => bed.Open(good with { Path = bed.SumsPath })), Is.EqualTo(26));
+        Assert.That(CodeOf(() => bed.Open(good with { SumsPath = bed.Path })), Is.EqualTo(11));
+        bed.Open(good);
+    }
+
+    [Test]
+    public void A_file_with_a_missing_page_is_not_finished()
+    {
+        using var bed = new StoreBed();
+        using var builder = bed.Stores.Build(bed.Path + ".new", bed.SumsPath + ".new", PageSize);
+        builder.WritePage(1, Image(1, 1));
+        builder.WritePage(3, Image(3, 1));
+        Assert.That(CodeOf(() => builder.Finish(3)), Is.EqualTo(11));
+        builder.WritePage(2, Image(2, 1));
+        Assert.That(builder.Finish(2), Is.EqualTo(PageChecksum.Compute(1, Image(1, 1)) ^ PageChecksum.Compute(2, Image(2, 1))));
+    }
+
+    private static void Fill(StoreBed bed, uint pageCount)
+    {
+        bed.Store.Lead(1);
+        bed.Write(pageCount, [.. Enumerable.Range(1, (int)pageCount).Select(page => ((uint)page, Image((uint)page, 1)))]);
+    }
+
+    private static ulong Build(StoreBed bed, string path, string sumsPath, uint pageCount)
+    {
+        using var builder = bed.Stores.Build(path, sumsPath, PageSize);
+        for (uint page = 1; page <= pageCount; page++)
+        {
+            builder.WritePage(page, Image(page, 8));
+        }
+
+        return builder.Finish(pageCount);
+    }
+
+    /// <summary>One committed transaction that changes some pages and the number of pages.</summary>
+    private static Entry RandomEntry(StoreBed bed, SeededRandom random, int maxPages)
+    {
+        var before = bed.Store.State.PageCount;
+        var pageCount = (uint)random.Between(1, maxPages);
+        var pages = new List<(uint, byte[])>();
+        for (uint page = 1; page <= pageCount; page++)
+        {
+            if (page == 1 || page > before || random.Chance(0.2))
+            {
+                pages.Add((page, Image(page, random.NextBits())));
+            }
+        }
+
+        bed.Draft(pageCount, [.. pages]);
+        var entry = bed.Poll();
+        bed.Store.Commit(entry.Lsn);
+        return entry;
+    }
+
+    private static byte[][] PagesOf(StoreBed bed) => [.. bed.Store.CopyCommitted().Chunk(PageSize)];
+
+    private static long LengthOf(StoreBed bed)
+    {
+        using var file = bed.Machine.Disk.Open(bed.Path, DurableFileMode.Read);
+        return file.Length;
+    }
+
+    private static int CodeOf(Action action) => Assert.Throws<ShimException>(() => action())!.ResultCode;
+}

@@ -1,0 +1,65 @@
+using Dqlite.Sqlite;
+
+namespace Dqlite.Simulation.CoreTier;
+
+/// <summary>Coalesced drafts. The images stay what they are whatever becomes of the store.</summary>
+internal sealed class ModelDraftBatch : IDraftBatch
+{
+    private readonly uint[] _numbers;
+    private readonly byte[][] _images;
+    private bool _isDisposed;
+
+    public ModelDraftBatch(int pageSize, PageVersion[] pages)
+    {
+        PageSize = pageSize;
+        _numbers = Array.ConvertAll(pages, version => version.Page);
+        _images = Array.ConvertAll(pages, version => version.Image ?? throw new InvalidOperationException($"A draft of page {version.Page} has no image."));
+    }
+
+    /// <inheritdoc/>
+    public required ulong LsnFirst { get; init; }
+
+    /// <inheritdoc/>
+    public required ulong LsnLast { get; init; }
+
+    /// <inheritdoc/>
+    public required long Term { get; init; }
+
+    /// <inheritdoc/>
+    public required ulong Checksum { get; init; }
+
+    /// <inheritdoc/>
+    public required uint PageCount { get; init; }
+
+    /// <inheritdoc/>
+    public required int Drafts { get; init; }
+
+    /// <inheritdoc/>
+    public int Pages => PageNumbers.Length;
+
+    /// <inheritdoc/>
+    public int PageSize { get; }
+
+    /// <inheritdoc/>
+    public ReadOnlySpan<uint> PageNumbers
+    {
+        get
+        {
+            ObjectDisposedException.ThrowIf(_isDisposed, this);
+            return _numbers;
+        }
+    }
+
+    /// <inheritdoc/>
+    public void CopyImagesTo(Span<byte> destination)
+    {
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
+        for (var i = 0; i < _images.Length; i++)
+        {
+            _images[i].CopyTo(destination[(i * PageSize)..]);
+        }
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _isDisposed = true;
+}
