@@ -7,12 +7,13 @@ using Dqlite.Simulation.World;
 namespace Dqlite.Simulation.Tests.Fuzzing;
 
 /// <summary>What is broken is found.</summary>
+[NonParallelizable]
 public sealed class FuzzRunnerTests
 {
     [Test]
     public void A_decoder_that_trusts_a_length_is_found_within_a_few_seeds()
     {
-        var verdicts = VerdictsOf(new BrokenTarget(bytes => bytes.AsSpan(1, bytes[0]).ToArray()));
+        var verdicts = VerdictsOf(new BrokenTarget(bytes => bytes.AsSpan(1, bytes[0]).ToArray()), 50);
         Assert.That(verdicts, Does.Contain(FuzzVerdict.Find).And.Contain(FuzzVerdict.Accepted));
     }
 
@@ -44,6 +45,21 @@ public sealed class FuzzRunnerTests
         Assert.That(Judge(written, lost.Files), Does.Contain("no state of this log"));
     }
 
+    [TestCase("R18", "log")]
+    [TestCase("R34", "snapshot")]
+    public void A_known_bug_in_what_parses_is_found(string mutant, string target)
+    {
+        Mutant.Active = mutant;
+        try
+        {
+            Assert.That(VerdictsOf(FuzzTargets.Find(target)[0], 500), Does.Contain(FuzzVerdict.Find));
+        }
+        finally
+        {
+            Mutant.Active = "";
+        }
+    }
+
     [Test]
     public void An_entry_that_was_never_written_is_a_find()
     {
@@ -69,8 +85,8 @@ public sealed class FuzzRunnerTests
         Assert.That(hang, Is.SameAs(input));
     }
 
-    private static FuzzVerdict[] VerdictsOf(FuzzTarget target) =>
-        [.. Enumerable.Range(1, 50).Select(seed => FuzzRunner.Try(target, FuzzCommand.InputOf(target, (ulong)seed)).Verdict)];
+    private static FuzzVerdict[] VerdictsOf(FuzzTarget target, int seeds) =>
+        [.. Enumerable.Range(1, seeds).Select(seed => FuzzRunner.Try(target, FuzzCommand.InputOf(target, (ulong)seed)).Verdict)];
 
     /// <summary>A log of two flushed batches: whole, without the second one, and without the first one although the second says that it was durable.</summary>
     private static (LogSample Written, LogSample Torn, LogSample Lost) Logs()
