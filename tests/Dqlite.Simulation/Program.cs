@@ -8,6 +8,7 @@ internal static class Program
     private static readonly SortedDictionary<string, Func<IReadOnlyList<string>, int>> Commands = new(StringComparer.Ordinal)
     {
         ["check-history"] = CheckHistoryCommand.Run,
+        ["fuzz"] = Fuzzing.FuzzCommand.Run,
         ["mutants"] = Running.MutantsCommand.Run,
         ["replay"] = Running.RunCommand.Replay,
         ["run"] = Running.RunCommand.Run,

@@ -32,6 +32,10 @@ internal static class EntryCodec
 {
     public const byte Version = 1;
     public const int PagesHeaderSize = 40;
+    private const int IdEntrySize = 16;
+
+    /// <summary>SQLite's own limit: a page number always has a successor.</summary>
+    private const uint MaxPageCount = uint.MaxValue - 1;
 
     public static byte[] Create(string name, int pageSize, int autoVacuum, bool published)
     {
@@ -108,7 +112,10 @@ internal static class EntryCodec
     }
 
     /// <summary>The database of a drop or publish entry.</summary>
-    public static long ReadId(ReadOnlySpan<byte> payload) => BinaryPrimitives.ReadInt64LittleEndian(payload[8..]);
+    /// <exception cref="InvalidDataException">It is damaged.</exception>
+    public static long ReadId(ReadOnlySpan<byte> payload) => payload.Length == IdEntrySize
+        ? BinaryPrimitives.ReadInt64LittleEndian(payload[8..])
+        : throw new InvalidDataException("A drop or publish entry has a wrong length.");
 
     public static PagesHeader ReadPages(ReadOnlySpan<byte> payload)
     {
@@ -119,9 +126,9 @@ internal static class EntryCodec
             BinaryPrimitives.ReadUInt32LittleEndian(payload[24..]),
             BinaryPrimitives.ReadInt32LittleEndian(payload[28..]),
             BinaryPrimitives.ReadUInt64LittleEndian(payload[32..]));
-        if (header.Pages < 0 || header.PageSize is < 512 or > 65536 || payload.Length != PagesHeaderSize + ((long)header.Pages * (4 + header.PageSize)))
+        if (header.Pages < 0 || header.PageSize is < 512 or > 65536 || header.PageCount is 0 or > MaxPageCount || payload.Length != PagesHeaderSize + ((long)header.Pages * (4 + header.PageSize)))
         {
-            throw new InvalidDataException("A pages entry has a wrong length.");
+            throw new InvalidDataException("A pages entry has a wrong length or page count.");
         }
 
         return header;
@@ -134,7 +141,7 @@ internal static class EntryCodec
 
     private static byte[] IdEntry(DatabaseEntryKind kind, long databaseId)
     {
-        var bytes = new byte[16];
+        var bytes = new byte[IdEntrySize];
         bytes[0] = (byte)kind;
         bytes[1] = Version;
         BinaryPrimitives.WriteInt64LittleEndian(bytes.AsSpan(8), databaseId);

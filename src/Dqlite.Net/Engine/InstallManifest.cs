@@ -22,6 +22,7 @@ internal sealed record InstallManifest(LogIndex Index, Term Term, byte[] Configu
     private const int MaxDatabases = 100_000;
     private const int MaxTermStarts = 1_000_000;
     private const int HeaderSize = 16;
+    private const int MaxAutoVacuum = 2;
     private static ReadOnlySpan<byte> Magic => "DQINST01"u8;
 
     public byte[] Encode()
@@ -80,7 +81,43 @@ internal sealed record InstallManifest(LogIndex Index, Term Term, byte[] Configu
             databases[i] = ReadDatabase(ref reader);
         }
 
-        return new InstallManifest(index, term, configuration, configurationIndex, starts, databases);
+        return reader.End
+            ? new InstallManifest(index, term, configuration, configurationIndex, starts, databases)
+            : throw new InvalidDataException("Something follows the manifest of a snapshot.");
+    }
+
+    /// <summary>
+    /// Throws when a node could not live with this state: then it must not begin to install it, since what is begun is repeated at every start.
+    /// </summary>
+    /// <exception cref="InvalidDataException">Says what is wrong.</exception>
+    public InstallManifest RequireUsable()
+    {
+        try
+        {
+            ConfigurationCodec.Decode(Configuration);
+        }
+        catch (ConfigurationFormatException exception)
+        {
+            throw new InvalidDataException($"A snapshot holds a membership that cannot be read: {exception.Message}", exception);
+        }
+
+        if (Index.Value is <= 0 or > LogFormat.MaxNumber || !IsWithin(ConfigurationIndex.Value) || !HasUsableTerms())
+        {
+            throw new InvalidDataException($"A snapshot of index {Index} and term {Term} holds a membership of index {ConfigurationIndex} and {TermStarts.Count} term starts that do not fit.");
+        }
+
+        var (names, previousId) = (new SortedSet<string>(StringComparer.Ordinal), 0L);
+        foreach (var database in Databases)
+        {
+            var isInOrder = database.Id > previousId && IsWithin(database.Id) && IsWithin(database.LastEntryIndex);
+            previousId = database.Id;
+            if (!isInOrder || !names.Add(database.Name))
+            {
+                throw new InvalidDataException($"A snapshot of index {Index} holds database '{database.Name}' with id {database.Id} and last entry {database.LastEntryIndex}, which do not fit.");
+            }
+        }
+
+        return this;
     }
 
     /// <summary>The file's bytes: magic, length, CRC32C, body.</summary>
@@ -103,10 +140,39 @@ internal sealed record InstallManifest(LogIndex Index, Term Term, byte[] Configu
             || BinaryPrimitives.ReadInt32LittleEndian(bytes.AsSpan(8)) != bytes.Length - HeaderSize
             || BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(12)) != Crc32C.Compute(bytes.AsSpan(HeaderSize)))
         {
-            throw new InvalidDataException($"'{path}' is damaged: remove this node from the cluster, empty its data directory and let it join again.");
+            throw Damaged(path, null);
         }
 
-        return Decode(bytes.AsMemory(HeaderSize));
+        try
+        {
+            return Decode(bytes.AsMemory(HeaderSize)).RequireUsable();
+        }
+        catch (Exception exception) when (exception is InvalidDataException or MessagePackSerializationException)
+        {
+            throw Damaged(path, exception);
+        }
+    }
+
+    private static InvalidDataException Damaged(string path, Exception? cause) =>
+        new($"'{path}' is damaged: remove this node from the cluster, empty its data directory and let it join again.", cause);
+
+    private bool IsWithin(long index) => index >= 0 && index <= Index.Value;
+
+    /// <summary>Terms and their first indexes grow, and end with the term of the index.</summary>
+    private bool HasUsableTerms()
+    {
+        var previous = default(TermStart);
+        foreach (var start in TermStarts)
+        {
+            if (start.Term <= previous.Term || start.FirstIndex <= previous.FirstIndex || !IsWithin(start.FirstIndex.Value))
+            {
+                return false;
+            }
+
+            previous = start;
+        }
+
+        return previous.Term == Term && Term.Value <= LogFormat.MaxNumber;
     }
 
     private static InstallDatabase ReadDatabase(ref MessagePackReader reader)
@@ -114,7 +180,8 @@ internal sealed record InstallManifest(LogIndex Index, Term Term, byte[] Configu
         BodyCodec.ExpectArray(ref reader, 8);
         var database = new InstallDatabase(reader.ReadInt64(), BodyCodec.ReadText(ref reader), reader.ReadInt32(), reader.ReadInt32(), reader.ReadBoolean(), reader.ReadInt64(),
             ReadPageCount(ref reader), reader.ReadUInt64());
-        if (!DatabaseName.IsValid(database.Name) || database.PageSize is < 512 or > 65536 || !BitOperations.IsPow2(database.PageSize) || database.PageCount == 0)
+        if (!DatabaseName.IsValid(database.Name) || database.PageSize is < 512 or > 65536 || !BitOperations.IsPow2(database.PageSize)
+            || database.PageCount == 0 || database.AutoVacuum is < 0 or > MaxAutoVacuum)
         {
             throw new InvalidDataException($"A snapshot holds a database with an impossible name, page size or page count ({database.PageSize}, {database.PageCount}).");
         }

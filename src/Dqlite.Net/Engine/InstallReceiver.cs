@@ -1,23 +1,19 @@
-using System.Buffers.Binary;
 using Dqlite.Net.Transport;
 using Dqlite.Raft;
-using Dqlite.Sqlite;
 
 namespace Dqlite.Net.Engine;
 
-/// <summary>Takes one snapshot stream in, beside the loop: pages go to NAME.db.new and are verified before anything is replaced.</summary>
+/// <summary>Takes one snapshot stream in, beside the loop.</summary>
 internal sealed class InstallReceiver : INodeWork, IDisposable
 {
     private readonly Lock _gate = new();
     private readonly Queue<StreamChunk> _chunks = new();
     private readonly NodeContext _node;
     private readonly long _stream;
-    private readonly List<IDatabaseFileBuilder> _builders = [];
+    private readonly InstallStream _pieces;
     private InstallReceiver? _previous;
     private InstallReceiver? _next;
     private INodeWorker? _worker;
-    private InstallManifest? _manifest;
-    private long _expected;
     private bool _aborted;
     private bool _hasEnded;
 
@@ -26,6 +22,7 @@ internal sealed class InstallReceiver : INodeWork, IDisposable
     {
         _node = node;
         _stream = stream;
+        _pieces = new InstallStream(node.PageStores, node.Databases.Directory);
         From = from;
         _previous = previous?.Precedes(this) == true ? previous : null;
     }
@@ -69,7 +66,7 @@ internal sealed class InstallReceiver : INodeWork, IDisposable
     public void Dispose()
     {
         _worker?.Stop();
-        CloseFiles();
+        _pieces.Dispose();
     }
 
     /// <inheritdoc/>
@@ -127,7 +124,7 @@ internal sealed class InstallReceiver : INodeWork, IDisposable
 
     private long End()
     {
-        CloseFiles();
+        _pieces.Dispose();
         InstallReceiver? next;
         lock (_gate)
         {
@@ -141,12 +138,6 @@ internal sealed class InstallReceiver : INodeWork, IDisposable
         return NodeWork.Ended;
     }
 
-    private void CloseFiles()
-    {
-        _builders.ForEach(builder => builder.Dispose());
-        _builders.Clear();
-    }
-
     private StreamChunk? Next()
     {
         lock (_gate)
@@ -158,88 +149,14 @@ internal sealed class InstallReceiver : INodeWork, IDisposable
     /// <summary>Handles a piece; true after the last one.</summary>
     private bool Take(StreamChunk chunk)
     {
-        var isNext = chunk.Sequence == _expected++;
-#if MUTANTS
-        isNext |= Mutant.Is("R34");
-#endif
-        if (!isNext)
+        if (_pieces.Take(chunk) is { } manifest)
         {
-            throw new InvalidDataException($"A snapshot stream skipped from piece {_expected - 1} to {chunk.Sequence}.");
-        }
-
-        if (chunk.Kind == InstallMessages.EndChunk)
-        {
-            Finish();
+            _node.Files.SyncDirectory(_node.Databases.Directory);
+            _node.Call((nowNs, outputs) => _node.Installs.OnReceived(this, manifest, nowNs, outputs));
             return true;
         }
 
-        Store(chunk);
         Ack(chunk.Sequence, 0);
         return false;
-    }
-
-    private void Store(StreamChunk chunk)
-    {
-        if (chunk.Kind == InstallMessages.ManifestChunk && _manifest is null)
-        {
-            _manifest = InstallManifest.Decode(chunk.Body);
-            foreach (var announced in _manifest.Databases)
-            {
-                var files = announced.FilesIn(_node.Databases.Directory);
-                _builders.Add(_node.PageStores.Build(files.NewDatabasePath, files.NewSumsPath, announced.PageSize));
-            }
-
-            return;
-        }
-
-        if (chunk.Kind != InstallMessages.PagesChunk || _manifest is null || chunk.Body.Length < 8)
-        {
-            throw new InvalidDataException($"A snapshot stream holds an unexpected piece of kind {chunk.Kind}.");
-        }
-
-        var body = chunk.Body.Span;
-        var ordinal = BinaryPrimitives.ReadInt32LittleEndian(body);
-        var count = BinaryPrimitives.ReadInt32LittleEndian(body[4..]);
-        if (ordinal < 0 || ordinal >= _builders.Count || count < 0 || body.Length != 8 + ((long)count * (4 + _manifest.Databases[ordinal].PageSize)))
-        {
-            throw new InvalidDataException("A piece of a snapshot stream has a wrong length.");
-        }
-
-        var database = _manifest.Databases[ordinal];
-        for (var offset = 8; offset < body.Length; offset += 4 + database.PageSize)
-        {
-            var page = BinaryPrimitives.ReadUInt32LittleEndian(body[offset..]);
-            if (page == 0 || page > database.PageCount)
-            {
-                throw new InvalidDataException($"A snapshot stream holds page {page} of a database of {database.PageCount} pages.");
-            }
-
-            _builders[ordinal].WritePage(page, body.Slice(offset + 4, database.PageSize));
-        }
-    }
-
-    private void Finish()
-    {
-        if (_manifest is null)
-        {
-            throw new InvalidDataException("A snapshot stream ended before it began.");
-        }
-
-        for (var i = 0; i < _builders.Count; i++)
-        {
-            var database = _manifest.Databases[i];
-            var checksum = _builders[i].Finish(database.PageCount);
-            var isWhole = checksum == database.Checksum;
-#if MUTANTS
-            isWhole |= Mutant.Is("R34");
-#endif
-            if (!isWhole)
-            {
-                throw new InvalidDataException($"Database '{database.Name}' of a snapshot stream has checksum {checksum:x16} where {database.Checksum:x16} belongs.");
-            }
-        }
-
-        _node.Files.SyncDirectory(_node.Databases.Directory);
-        _node.Call((nowNs, outputs) => _node.Installs.OnReceived(this, _manifest, nowNs, outputs));
     }
 }

@@ -139,6 +139,12 @@ internal sealed class LeaderDesk(NodeContext node)
             return;
         }
 
+        if (request.FindProblem() is { } problem)
+        {
+            reply(new LeaderReply(LeaderStatus.Refused, Text: problem));
+            return;
+        }
+
         switch (request.Operation)
         {
             case LeaderOperation.CreateDatabase:
@@ -241,12 +247,6 @@ internal sealed class LeaderDesk(NodeContext node)
                 : new LeaderReply(LeaderStatus.Refused, Text: existing.IsPublished
                     ? $"A database named '{request.Name}' exists already; choose another name or drop it first."
                     : $"A database named '{request.Name}' is being imported; wait for the import or drop it."));
-            return;
-        }
-
-        if (!DatabaseName.IsValid(request.Name))
-        {
-            reply(new LeaderReply(LeaderStatus.Refused, Text: $"'{request.Name}' is not a database name."));
             return;
         }
 

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Numerics;
 using Dqlite.Net.Transport;
 using Dqlite.Raft;
 
@@ -50,8 +51,25 @@ internal sealed record LeaderRequest(LeaderOperation Operation, string Name = ""
 {
     public const byte MessageKind = 1;
 
+    private const int MaxAutoVacuum = 2;
+    private const int IncarnationDigits = 32;
+
     /// <summary>For a drop: the id of the database, in the place of the node's.</summary>
     public long DatabaseId => NodeId;
+
+    /// <summary>
+    /// Why it can never be carried out; null when it may be. It is asked before anything is proposed: what is committed is applied by every node, so a
+    /// database that cannot be created, or a member that cannot be dialled, would stop them all.
+    /// </summary>
+    public string? FindProblem() => Operation switch
+    {
+        LeaderOperation.CreateDatabase when !DatabaseName.IsValid(Name) => $"'{Name}' is not a database name.",
+        LeaderOperation.CreateDatabase when PageSize is < 512 or > 65536 || !BitOperations.IsPow2(PageSize) => $"Page size {PageSize} is not a power of two from 512 to 65536.",
+        LeaderOperation.CreateDatabase when AutoVacuum is < 0 or > MaxAutoVacuum => $"There is no auto_vacuum mode {AutoVacuum}.",
+        LeaderOperation.AddMember when !PeerAddress.IsValid(Address) => $"'{Address}' is not an address: write host:port or [IPv6]:port.",
+        LeaderOperation.AddMember when Incarnation.Length != IncarnationDigits || !Incarnation.All(char.IsAsciiHexDigitLower) => $"'{Incarnation}' does not identify a data directory.",
+        _ => null,
+    };
 
     public byte[] Encode()
     {

@@ -55,6 +55,8 @@ internal sealed class ByteWriter
 /// <summary>Reads what <see cref="ByteWriter"/> wrote; throws <see cref="FormatException"/> where the bytes do not suffice.</summary>
 internal ref struct ByteReader(ReadOnlySpan<byte> source)
 {
+    private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+
     private ReadOnlySpan<byte> _rest = source;
 
     internal readonly int Remaining => _rest.Length;
@@ -67,7 +69,17 @@ internal ref struct ByteReader(ReadOnlySpan<byte> source)
 
     internal ulong UInt64() => BinaryPrimitives.ReadUInt64LittleEndian(Take(sizeof(ulong)));
 
-    internal string Text() => Encoding.UTF8.GetString(Blob());
+    internal string Text()
+    {
+        try
+        {
+            return StrictUtf8.GetString(Blob());
+        }
+        catch (DecoderFallbackException exception)
+        {
+            throw new FormatException("A text is not UTF-8.", exception);
+        }
+    }
 
     internal ReadOnlySpan<byte> Blob() => Take(UInt32());
 

@@ -1,3 +1,4 @@
+using System.Numerics;
 using Dqlite.Raft;
 using Dqlite.Sqlite;
 
@@ -122,7 +123,7 @@ internal sealed class DatabaseMetaFile : IDisposable
     private static DatabaseMeta Decode(ReadOnlySpan<byte> payload)
     {
         var reader = new ByteReader(payload);
-        return new DatabaseMeta
+        var meta = new DatabaseMeta
         {
             DatabaseId = reader.Int64(),
             PageSize = (int)reader.UInt32(),
@@ -136,6 +137,9 @@ internal sealed class DatabaseMetaFile : IDisposable
             File = new FileState(reader.Int64(), reader.UInt64(), reader.Int64()),
             Name = reader.Text(),
         };
+        return meta.PageSize is >= 512 and <= 65536 && BitOperations.IsPow2(meta.PageSize) && meta.PageCount > 0
+            ? meta
+            : throw new FormatException($"It states {meta.PageCount} pages of {meta.PageSize} bytes, which is impossible.");
     }
 
     public void Dispose() => _file.Dispose();

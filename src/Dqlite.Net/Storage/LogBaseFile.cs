@@ -60,11 +60,8 @@ internal static class LogBaseFile
 
         fileSystem.SyncDirectory(Path.GetDirectoryName(path)!); // the rename may so far be in the kernel's memory only
         using var file = fileSystem.Open(path, DurableFileMode.Read);
-        var content = new byte[file.Length];
-        var read = file.Read(content, 0);
-        if (read < HeaderBytes || read != content.Length || !content.AsSpan(0, 8).SequenceEqual(Magic)
-            || BinaryPrimitives.ReadInt64LittleEndian(content.AsSpan(12)) != content.Length - HeaderBytes
-            || ContentCrc(content) != BinaryPrimitives.ReadUInt32LittleEndian(content.AsSpan(20)))
+        var content = ReadContent(file);
+        if (content is null || ContentCrc(content) != BinaryPrimitives.ReadUInt32LittleEndian(content.AsSpan(20)))
         {
             throw new StorageDamagedException(path, "its magic, length or checksum is wrong");
         }
@@ -83,6 +80,20 @@ internal static class LogBaseFile
         {
             throw new StorageDamagedException(path, exception.Message.TrimEnd('.'));
         }
+    }
+
+    /// <summary>The whole file, if its header fits its length: a file that has grown is not read into memory.</summary>
+    private static byte[]? ReadContent(IDurableFile file)
+    {
+        Span<byte> header = stackalloc byte[HeaderBytes];
+        if (file.Read(header, 0) < HeaderBytes || !header[..8].SequenceEqual(Magic)
+            || BinaryPrimitives.ReadInt64LittleEndian(header[12..]) != file.Length - HeaderBytes || file.Length > Array.MaxLength)
+        {
+            return null;
+        }
+
+        var content = new byte[file.Length];
+        return file.Read(content, 0) == content.Length ? content : null;
     }
 
     private static uint ContentCrc(ReadOnlySpan<byte> content) =>

@@ -51,6 +51,9 @@ internal static class LogFormat
 
     internal const int RecordAlignment = 8;
 
+    /// <summary>Largest index and term: there is always room to count on.</summary>
+    internal const long MaxNumber = long.MaxValue / 2;
+
     private const int HeaderContentBytes = 64;
     private const ushort RecordMagic = 0xD171;
 

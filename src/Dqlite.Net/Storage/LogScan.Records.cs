@@ -8,6 +8,7 @@ internal sealed partial class LogScan
     private void AcceptRecord(LogSegment segment, long offset, in LogRecord record)
     {
         RequireNoBreak(segment);
+        RequirePossible(segment, offset, record);
         switch (record.Kind)
         {
             case LogRecordKind.NoOp or LogRecordKind.Configuration or LogRecordKind.Application:
@@ -32,6 +33,15 @@ internal sealed partial class LogScan
 
         segment.DurableOffset = Math.Max(segment.DurableOffset, record.DurableOffset);
         segment.StartIndex ??= record.IsEntry ? record.Index : record.Index.Next;
+    }
+
+    /// <summary>Numbers that no log has, although the checksum is right: what follows from them would be nonsense.</summary>
+    private void RequirePossible(LogSegment segment, long offset, in LogRecord record)
+    {
+        if (record.Index.Value is < 0 or > LogFormat.MaxNumber || record.Term.Value is < 0 or > LogFormat.MaxNumber || record.DurableOffset > offset)
+        {
+            throw Damage(segment, offset, $"the record has the impossible index {record.Index}, term {record.Term} or durable offset {record.DurableOffset}");
+        }
     }
 
     private void AcceptEntry(LogSegment segment, long offset, in LogRecord record)

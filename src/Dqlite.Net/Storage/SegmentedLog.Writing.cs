@@ -9,10 +9,18 @@ internal sealed partial class SegmentedLog
 {
     private static readonly byte[] Padding = new byte[LogFormat.RecordAlignment];
 
+    /// <summary>Index and term of the last entry, as one: a compaction beside this moves the base and the entries.</summary>
+    private (LogIndex Index, Term Term) End()
+    {
+        lock (_lock)
+        {
+            return (LastIndexUnlocked, LastTermUnlocked);
+        }
+    }
+
     private void CheckSequence(IReadOnlyList<LogEntry> entries)
     {
-        var index = LastIndexUnlocked;
-        var term = LastTermUnlocked;
+        var (index, term) = End();
         foreach (var entry in entries)
         {
             if (entry.Index != index.Next || entry.Term < term || entry.Payload.Length > _options.MaxEntryBytes)
@@ -104,7 +112,8 @@ internal sealed partial class SegmentedLog
             throw Fail(exception);
         }
 
-        WriteControl(LogRecordKind.Seal, LastIndexUnlocked, LastTermUnlocked);
+        var (lastIndex, lastTerm) = End();
+        WriteControl(LogRecordKind.Seal, lastIndex, lastTerm);
         Flush();
         lock (_lock)
         {

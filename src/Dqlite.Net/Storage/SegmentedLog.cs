@@ -249,7 +249,8 @@ internal sealed partial class SegmentedLog : IDisposable
             Roll(LogFormat.RecordSize(0));
         }
 
-        WriteControl(LogRecordKind.Mark, LastIndexUnlocked, LastTermUnlocked);
+        var (lastIndex, lastTerm) = End();
+        WriteControl(LogRecordKind.Mark, lastIndex, lastTerm);
         Flush();
         _needsMark = false;
     }
@@ -273,7 +274,8 @@ internal sealed partial class SegmentedLog : IDisposable
             Volatile.Write(ref _durableIndex, LastIndexUnlocked.Value);
         }
 
-        WriteControl(LogRecordKind.Truncate, LastIndexUnlocked, LastTermUnlocked);
+        var (lastIndex, lastTerm) = End();
+        WriteControl(LogRecordKind.Truncate, lastIndex, lastTerm);
         Flush();
     }
 

@@ -15,6 +15,14 @@ internal readonly record struct PeerAddress(string Host, int Port)
     public static PeerAddress Parse(string text)
     {
         ArgumentNullException.ThrowIfNull(text);
+        return TryParse(text) ?? throw new ArgumentException($"'{text}' is not an address: write host:port or [IPv6]:port, for example 127.0.0.1:9001.", nameof(text));
+    }
+
+    /// <summary>Whether <see cref="Parse"/> would accept it.</summary>
+    public static bool IsValid(string text) => TryParse(text) is not null;
+
+    private static PeerAddress? TryParse(string text)
+    {
         var colon = text.LastIndexOf(':');
         var host = colon < 0 ? "" : text[..colon];
         var isBracketed = host is ['[', .., ']'];
@@ -25,12 +33,9 @@ internal readonly record struct PeerAddress(string Host, int Port)
             UriHostNameType.IPv4 or UriHostNameType.Dns => !isBracketed,
             _ => false,
         };
-        if (!isHost || !int.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var port) || port > IPEndPoint.MaxPort)
-        {
-            throw new ArgumentException($"'{text}' is not an address: write host:port or [IPv6]:port, for example 127.0.0.1:9001.", nameof(text));
-        }
-
-        return new PeerAddress(name, port);
+        return isHost && int.TryParse(text.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var port) && port <= IPEndPoint.MaxPort
+            ? new PeerAddress(name, port)
+            : null;
     }
 
     /// <summary>Finds the IP addresses; may ask the resolver, and so may block.</summary>

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Dqlite.Raft;
 
 namespace Dqlite.Net.Transport;
 
@@ -13,7 +14,8 @@ internal static class PeerClient
 {
     /// <summary>Whether a call failed because of the other side or the way to it, so that another try, or another node, may answer.</summary>
     public static bool IsUnreachable(Exception exception) =>
-        exception is SocketException or IOException or TimeoutException or PeerRefusedException or PeerProtocolException or MessagePackSerializationException;
+        exception is SocketException or IOException or TimeoutException or PeerRefusedException or PeerProtocolException or MessagePackSerializationException
+            or InvalidDataException or ConfigurationFormatException;
 
     /// <summary>Asks, on a thread of its own.</summary>
     /// <param name="address">Whom.</param>

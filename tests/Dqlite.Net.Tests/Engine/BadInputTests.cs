@@ -1,5 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
+using Dqlite.Net.Engine;
+using Dqlite.Net.Transport;
 using Microsoft.Data.Sqlite;
 
 namespace Dqlite.Net.Tests.Engine;
@@ -143,6 +145,24 @@ internal sealed class BadInputTests : EngineFixture
         await EventuallyAsync(() => Cluster.Log.Lines(13).Any(line => line.Contains("belongs to cluster", StringComparison.Ordinal)), "the other cluster is refused");
         await RunAsync(await Cluster[0].OpenDatabaseAsync("app"), "CREATE TABLE t (id INTEGER PRIMARY KEY)");
         Assert.That(Cluster.Running.Select(node => node.Failure), Is.All.Null);
+    }
+
+    [TestCase(3, "127.0.0.1:9001")]
+    [TestCase(4096, "nowhere")]
+    public async Task A_stranger_cannot_have_something_committed_that_would_stop_every_node(int pageSize, string address)
+    {
+        await Cluster.FoundAsync(1);
+        var source = await Cluster.OpenOnLeaderAsync();
+        var incarnation = new string('a', 32);
+        var request = pageSize == 3
+            ? new LeaderRequest(LeaderOperation.CreateDatabase, "odd", pageSize)
+            : new LeaderRequest(LeaderOperation.AddMember, Address: address, Incarnation: incarnation);
+        var stranger = new Hello("", Dqlite.Raft.NodeId.None, incarnation, "", PeerPurpose.Rpc);
+        var answer = await InTime(PeerClient.CallAsync(Cluster.Addresses[0], stranger, new NodeMessage(LeaderRequest.MessageKind, 1, request.Encode()),
+            TimeSpan.FromSeconds(20), null, CancellationToken.None));
+        Assert.That(LeaderReply.Decode(answer.Response.Body).Status, Is.EqualTo(LeaderStatus.Refused));
+        await RunAsync(source, "CREATE TABLE t (id INTEGER PRIMARY KEY)");
+        Assert.That(Cluster[0].Failure, Is.Null);
     }
 
     [TestCase("PRAGMA journal_mode=DELETE", 1, "always in WAL mode")]

@@ -26,6 +26,27 @@ public sealed class RequestCodecTests
         Assert.That(LeaderRequest.Decode(add.Encode()), Is.EqualTo(add));
     }
 
+    [TestCase("app", 3, 0)]
+    [TestCase("app", 131072, 0)]
+    [TestCase("app", -512, 0)]
+    [TestCase("app", 4096, 3)]
+    [TestCase("../app", 4096, 0)]
+    public void A_database_that_no_node_could_create_is_a_problem_of_the_request(string name, int pageSize, int autoVacuum)
+    {
+        Assert.That(new LeaderRequest(LeaderOperation.CreateDatabase, "app", 4096, 2).FindProblem(), Is.Null);
+        Assert.That(new LeaderRequest(LeaderOperation.CreateDatabase, name, pageSize, autoVacuum).FindProblem(), Is.Not.Null);
+    }
+
+    [TestCase("nowhere", "0123456789abcdef0123456789abcdef")]
+    [TestCase("", "0123456789abcdef0123456789abcdef")]
+    [TestCase("127.0.0.1:9001", "ab")]
+    [TestCase("127.0.0.1:9001", "0123456789abcdef0123456789abcdeX")]
+    public void A_member_that_no_node_could_dial_is_a_problem_of_the_request(string address, string incarnation)
+    {
+        Assert.That(new LeaderRequest(LeaderOperation.AddMember, Address: "[::1]:9001", Incarnation: "0123456789abcdef0123456789abcdef").FindProblem(), Is.Null);
+        Assert.That(new LeaderRequest(LeaderOperation.AddMember, Address: address, Incarnation: incarnation).FindProblem(), Is.Not.Null);
+    }
+
     [Test]
     public void A_leader_reply_has_six_fields()
     {
@@ -69,7 +90,9 @@ public sealed class RequestCodecTests
     {
         var file = Manifest.EncodeFile();
         Assert.That(Convert.ToHexString(file), Is.EqualTo("4451494E53543031" + "2A000000" + ManifestCrc + ManifestBody));
-        Assert.That(InstallManifest.DecodeFile(file, "install.manifest").Index, Is.EqualTo(new LogIndex(300)));
+        var usable = Manifest with { Configuration = ConfigurationCodec.Encode(ClusterConfiguration.Empty) };
+        Assert.That(InstallManifest.DecodeFile(usable.EncodeFile(), "install.manifest").Index, Is.EqualTo(new LogIndex(300)));
+        Assert.That(() => InstallManifest.DecodeFile(file, "install.manifest"), Throws.TypeOf<InvalidDataException>(), "its membership cannot be read");
     }
 
     [Test]
