@@ -56,8 +56,15 @@ static void leave_conn(dq_handle *h) {
   pthread_mutex_unlock(&conn_lock);
 }
 
+/* SQLite names the connection once, when the file is open. Twice: a connection
+** with a shared cache joins. The one that was named may close before the file
+** does, so nobody may ask it anything any more. */
 int dq_handle_connect(dq_handle *h, sqlite3 *sqlite) {
-  leave_conn(h);
+  if (h->conn) {
+    atomic_store(&h->shared, 1);
+    dq_policy_shared(h->name);
+    return SQLITE_OK;
+  }
   dq_conn *spare = dq_zalloc(sizeof *spare);
   if (!spare) return SQLITE_NOMEM;
   pthread_mutex_lock(&conn_lock);
@@ -109,6 +116,7 @@ int dq_handle_holds_slot(const dq_handle *h) { return h->db->slot.held && h->db-
 
 int dq_handle_usable(dq_handle *h) {
   if (h->dead) return h->dead;
+  if (atomic_load(&h->shared)) return SQLITE_CANTOPEN;
   if (h->db->poisoned) return DQ_POISONED;
   if (h->db->closed && !DQ_MUTANT(32)) return DQ_NOT_LEADER;
   return h->reader.revoked;
@@ -146,7 +154,7 @@ int dq_handle_read_lock(dq_handle *h) {
   dq_db *db = h->db;
   uint64_t target = 0;
   int rc = SQLITE_OK;
-  enum dq_kind kind = h->own || h->in_write || h->relock ? DQ_READS : dq_plain_kind(h);
+  enum dq_kind kind = h->own || h->in_write || h->relock || atomic_load(&h->shared) ? DQ_READS : dq_plain_kind(h);
   dq_snap *spare = dq_alloc(sizeof *spare);
   if (!spare) return SQLITE_IOERR_NOMEM;
   dq_lock(db);

@@ -333,6 +333,7 @@ struct dq_handle {
   uint64_t draft_lsn, draft_term, new_lsn;
   uint32_t new_page_count;
   int dead, slot_rc, last_error;
+  atomic_int shared; /* a second connection came to the same file: refused for good */
 };
 
 DQ_HIDDEN int dq_handle_open(dq_db *, const char *name, int level, dq_handle **out);
@@ -369,6 +370,7 @@ DQ_HIDDEN void dq_index_backfilled(dq_handle *);
 /* --- dq_policy.c -------------------------------------------------------------- */
 DQ_HIDDEN extern dq_sqlite_api dq_sqlite;
 DQ_HIDDEN int dq_policy_pragma(dq_handle *, char **args);
-DQ_HIDDEN int dq_policy_open(const char *name, int flags, int *level);
+DQ_HIDDEN int dq_policy_open(const char *name, int *level);
+DQ_HIDDEN void dq_policy_shared(const char *name);
 
 #endif

@@ -78,14 +78,19 @@ static int refuse(const char *name, const char *why) {
   return SQLITE_CANTOPEN;
 }
 
+static const char no_shared_cache[] = "cache=shared is not supported, connections share the page store instead";
+
+/* SQLITE_OPEN_SHAREDCACHE and sqlite3_enable_shared_cache() do not show at open:
+** SQLite tells a VFS of neither. */
+void dq_policy_shared(const char *name) { refuse(name, no_shared_cache); }
+
 /* `name` is SQLite's own pointer: URI parameters lie behind it. */
-int dq_policy_open(const char *name, int flags, int *level) {
+int dq_policy_open(const char *name, int *level) {
   const char *cache = dq_sqlite.uri_parameter(name, "cache"), *wanted = dq_sqlite.uri_parameter(name, "level");
   *level = DQ_LEVEL_DEFAULT;
   if (dq_sqlite.uri_boolean(name, "immutable", 0) && !DQ_MUTANT(81)) return refuse(name, "immutable=1 would read the file without its log");
   if (dq_sqlite.uri_boolean(name, "nolock", 0)) return refuse(name, "nolock=1 would read the file without its log");
-  if ((flags & SQLITE_OPEN_SHAREDCACHE) || (cache && strcasecmp(cache, "shared") == 0))
-    return refuse(name, "cache=shared is not supported, connections share the page store instead");
+  if (cache && strcasecmp(cache, "shared") == 0) return refuse(name, no_shared_cache);
   if (!wanted) return SQLITE_OK;
   if (strcasecmp(wanted, "local") == 0) *level = DQ_LEVEL_LOCAL;
   else if (strcasecmp(wanted, "linearizable") == 0) *level = DQ_LEVEL_LINEARIZABLE;

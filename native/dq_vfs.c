@@ -213,7 +213,7 @@ static const sqlite3_io_methods wal_methods = {
 
 /* Takes the database's reference over, also when it fails. */
 static int open_main(dq_db *db, const char *name, vfs_file *f, int flags, int *out_flags) {
-  int level, rc = dq_policy_open(name, flags, &level);
+  int level, rc = dq_policy_open(name, &level);
   if (rc == SQLITE_OK) rc = dq_handle_open(db, name, level, &f->handle);
   dq_db_unref(db);
   if (rc) return rc;

@@ -337,6 +337,11 @@ void conn_open_uri(conn *c, node *n, const char *parameters) {
   finish_open(c, sq.open_v2(uri, &c->sql, 0x2 | 0x4 | 0x40, NULL));
 }
 
+void conn_open_shared(conn *c, node *n) {
+  *c = (conn){.n = n};
+  finish_open(c, sq.open_v2(n->path, &c->sql, 0x2 | 0x20000 /* SQLITE_OPEN_SHAREDCACHE */, DQ_VFS_NAME));
+}
+
 void conn_close(conn *c) { OK(sq.close_v2(c->sql)); }
 
 /* The tests' stand-in for an await. A ticket that a fence decided against is no

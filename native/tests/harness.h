@@ -102,6 +102,7 @@ typedef struct conn {
 
 void conn_open(conn *, node *, int own);
 void conn_open_uri(conn *, node *, const char *parameters); /* plain, "?..." appended by the caller */
+void conn_open_shared(conn *, node *); /* plain, with a shared cache */
 void conn_close(conn *);
 int arm(conn *); /* takes the slot, for which it waits up to 5 s, and arms the handle; SQLITE_OK or why not */
 int run(conn *, const char *sql); /* extended result code */

@@ -72,6 +72,25 @@ TEST(Only_registered_databases_open_and_never_behind_the_log) {
   node_stop(&n);
 }
 
+/* SQLite hides from a VFS that a connection asked for a shared cache. */
+TEST(Connections_that_share_a_cache_are_refused_and_the_last_one_does_not_ask_the_first) {
+  node n;
+  conn c, first, second;
+  start(&n, &c);
+  conn_open_shared(&first, &n);
+  OK(run(&first, "SELECT * FROM t"));
+  conn_open_shared(&second, &n);
+  CHECK(strstr(last_log, "cache=shared"));
+  EQ(SQLITE_CANTOPEN, run(&first, "INSERT INTO t VALUES(1)"));
+  EQ(SQLITE_CANTOPEN, run(&second, "SELECT * FROM t"));
+  conn_close(&first);
+  EQ(SQLITE_CANTOPEN, run(&second, "SELECT * FROM t"));
+  conn_close(&second);
+  EQ(0, value(&c, "SELECT count(*) FROM t"));
+  conn_close(&c);
+  node_stop(&n);
+}
+
 TEST(A_local_file_attaches_through_its_own_vfs) {
   node n;
   conn c;
