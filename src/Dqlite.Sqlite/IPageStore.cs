@@ -120,6 +120,9 @@ public interface IDraftBatch : IDisposable
     /// <inheritdoc cref="DraftBatch.PageNumbers"/>
     ReadOnlySpan<uint> PageNumbers { get; }
 
+    /// <inheritdoc cref="DraftBatch.Image"/>
+    ReadOnlySpan<byte> Image(int i);
+
     /// <inheritdoc cref="DraftBatch.CopyImagesTo"/>
     void CopyImagesTo(Span<byte> destination);
 }

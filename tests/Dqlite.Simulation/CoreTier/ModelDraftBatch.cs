@@ -51,6 +51,13 @@ internal sealed class ModelDraftBatch : IDraftBatch
     }
 
     /// <inheritdoc/>
+    public ReadOnlySpan<byte> Image(int i)
+    {
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
+        return _images[i];
+    }
+
+    /// <inheritdoc/>
     public void CopyImagesTo(Span<byte> destination)
     {
         ObjectDisposedException.ThrowIf(_isDisposed, this);
