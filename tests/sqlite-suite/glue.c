@@ -431,6 +431,7 @@ static int start_shim(void) {
       .column_count = sqlite3_column_count,
       .get_autocommit = sqlite3_get_autocommit,
       .sql = sqlite3_sql,
+      .filename_database = sqlite3_filename_database,
   };
   base = sqlite3_vfs_find("unix");
   int rc = dq_init(&api);

@@ -12,7 +12,7 @@ public sealed class SeedTests
     public void SwitchOff()
     {
         Mutant.Active = "";
-        Dqlite.Simulation.FullTier.NativeMutant.Set(0);
+        Simulation.FullTier.NativeMutant.Set(0);
     }
 
     [TestCase(false)]

@@ -96,6 +96,11 @@ internal sealed class SimulationRun : IDisposable
             _tasks.Add(client.RunAsync(thinkNs));
         }
 
+        for (var i = 0; i < (_shape.HasPlainClients ? 2 : 0); i++)
+        {
+            _tasks.Add(new SimPlainClient(_cluster, _histories, _setup, _shape.Clients + 1 + i, () => ++_values).RunAsync(thinkNs * 3));
+        }
+
         _tasks.Add(new Epilogue(_cluster, _histories, _setup, _clients, () => ++_values, new QuietProbes(_cluster, _admin)).RunAsync());
     }
 

@@ -186,7 +186,8 @@ internal sealed partial class SimClient
         On(node, () => _connections.Drop(node, database));
     }
 
-    private void Complete(History history, int id, Operation operation, List<OpResult> results)
+    /// <summary>Ends an operation with what its steps gave.</summary>
+    public static void Complete(History history, int id, Operation operation, IReadOnlyList<OpResult> results)
     {
         switch (operation.Kind)
         {
