@@ -145,7 +145,7 @@ run_one() { # run_one PATH: leaves $work/NAME.out and $work/NAME.counters
   fi
   [ -z "$baseline" ] || export SUITE_OFF=1
   (cd "$directory" && SUITE_STATE=$directory/state SUITE_COUNTERS=$directory/counters SUITE_CHECKPOINT=$checkpoint \
-    timeout "$timeout" "${as[@]}" "$build/bld/testfixture" "$1" --testdir="$directory/t" >out 2>&1) || true
+    timeout "$timeout" "${as[@]}" "$build/bld/testfixture" "$1" --testdir="$directory/t" >out 2>&1 || echo "exit code $?" >>"$work/$name.out.code") || true
   mv "$directory/out" "$work/$name.out"
   [ ! -f "$directory/counters" ] || mv "$directory/counters" "$work/$name.counters"
   rm -rf "$directory"
@@ -155,9 +155,12 @@ run_one() { # run_one PATH: leaves $work/NAME.out and $work/NAME.counters
 # One line: passed, failed and excluded checks, and the names of what failed.
 report_one() {
   local line checks name failures=() left=0 bad=()
-  line=$(grep -aE '^[0-9]+ errors out of [0-9]+ tests' "$work/$1.out" | tail -1)
-  if [ -z "$line" ]; then
-    echo "$1 0 1 0 no-result:$(tail -1 "$work/$1.out" | tr -c '[:alnum:]._\n-' '_' | cut -c1-80)" | tee -a "$work/results"
+  line=$(grep -aE '^[0-9]+ errors out of [0-9]+ tests' "$work/$1.out" | tail -1 || true)
+  if [ -z "$line" ] && [ ! -f "$work/$1.out.code" ]; then
+    echo "$1 0 0 0 nothing-to-run" | tee -a "$work/results" # for another system, or a part that is not built
+    return
+  elif [ -z "$line" ]; then
+    echo "$1 0 1 0 no-result:$( (grep -a 'testfixture: ' "$work/$1.out" || cat "$work/$1.out.code") | tail -1 | sed 's/.*testfixture: //' | tr -c '[:alnum:]._\n-' '_' | cut -c1-80)" | tee -a "$work/results"
     return
   fi
   checks=$(awk '{print $5}' <<<"$line")
