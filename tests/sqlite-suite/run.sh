@@ -6,7 +6,7 @@
 #   --build DIR        keep source and build there and use them again
 #   --user NAME        who runs the tests when this is root (nobody): root may write everything, some tests want that refused
 #   --jobs N           files at a time (1)
-#   --timeout SECONDS  per file (120)
+#   --timeout SECONDS  per file (600)
 #   --checkpoint N     the file is brought up to date every N commits (1)
 #   --baseline         over SQLite's own VFS, without exclusions: what fails here is not the shim's doing
 #   TEST               names of test files instead: select1 fts4aa
@@ -22,7 +22,7 @@ fail() {
 }
 
 set_defaults() {
-  selection=quick source= build= user=nobody jobs=1 timeout=120 checkpoint=1 baseline= tests=()
+  selection=quick source= build= user=nobody jobs=1 timeout=600 checkpoint=1 baseline= tests=()
 }
 
 parse() {
