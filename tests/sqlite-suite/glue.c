@@ -6,6 +6,7 @@
 **                          that somebody copied there), dq_db_open, dq_db_lead
 **   draft                  committed at once, as Raft does in a cluster of one;
 **                          every SUITE_CHECKPOINT commits the file is brought up to date
+**                          when the read transaction ends, as the tests look into it
 **   last close             checkpoint, dq_db_close: the file is the whole state
 **
 ** What is not a database (or has a journal beside it) stays with the base VFS.
@@ -22,6 +23,7 @@
 #include "../../native/dqlite_shim.h"
 
 #define DEFAULT_PAGE_SIZE 1024 /* of testfixture */
+#define LOCK_READ0 3           /* the wal-index's first reader lock */
 
 typedef struct entry { /* one path */
   struct entry *next;
@@ -30,7 +32,8 @@ typedef struct entry { /* one path */
   int orphan;            /* its file was deleted while it was open */
   int handles, wals;
   int blank;             /* created by us and never read or written */
-  uint64_t commits;
+  uint64_t pending;      /* commits since the last checkpoint */
+  uint64_t term;
   uint32_t page_size, page_count;
   uint64_t checksum;
   struct stat seen;      /* the file after the last checkpoint */
@@ -63,6 +66,7 @@ static suite_file *of(sqlite3_file *f) { return (suite_file *)((char *)f + file_
 
 static int checkpoint(entry *e) {
   dq_db_state s;
+  e->pending = 0;
   dq_db_get_state(e->db, &s);
   int rc = s.c == s.checkpoint_lsn ? SQLITE_OK : dq_db_checkpoint(e->db, s.c, &e->page_count, &e->checksum);
   if (rc == SQLITE_OK && s.c != s.checkpoint_lsn) {
@@ -81,10 +85,7 @@ static void on_draft(void *ctx) {
     uint64_t lsn = batch->lsn_last;
     dq_batch_free(batch);
     dq_db_commit(e->db, lsn);
-    if (++e->commits % checkpoint_every == 0 && pthread_mutex_trylock(&e->checkpointing) == 0) {
-      checkpoint(e);
-      pthread_mutex_unlock(&e->checkpointing);
-    }
+    e->pending++;
   }
 }
 
@@ -112,7 +113,7 @@ static int start(entry *e) {
       .on_rot = on_rot,
   };
   int rc = dq_db_open(&config, &e->db);
-  if (rc == SQLITE_OK) rc = dq_db_lead(e->db, 1);
+  if (rc == SQLITE_OK) rc = dq_db_lead(e->db, e->term = 1);
   if (rc == SQLITE_OK) rc = dq_db_set_serving(e->db, SQLITE_OK);
   if (rc == SQLITE_OK) COUNT(databases);
   return rc;
@@ -259,9 +260,27 @@ static int main_close(sqlite3_file *f) {
   return rc;
 }
 
+/* A connection whose database was made anew with smaller pages (set_page_size) reads
+** page 1 at the size that it knows, once, and then learns better. */
 static int main_read(sqlite3_file *f, void *buf, int amount, sqlite3_int64 offset) {
+  int size = (int)of(f)->e->page_size, rc = SQLITE_OK;
   COUNT(main_reads);
-  return shim_main.xRead(f, buf, amount, offset);
+  if (offset || amount <= size) return shim_main.xRead(f, buf, amount, offset);
+  memset(buf, 0, (size_t)amount);
+  for (int at = 0; at < amount && rc == SQLITE_OK; at += size) rc = shim_main.xRead(f, (char *)buf + at, size, at);
+  return rc;
+}
+
+/* The end of a read transaction: nobody else may keep the old state from being cut off. */
+static int main_shm_lock(sqlite3_file *f, int offset, int n, int flags) {
+  entry *e = of(f)->e;
+  int rc = shim_main.xShmLock(f, offset, n, flags);
+  if (offset >= LOCK_READ0 && flags == (SQLITE_SHM_UNLOCK | SQLITE_SHM_SHARED) && e->db && e->pending >= checkpoint_every &&
+      pthread_mutex_trylock(&e->checkpointing) == 0) {
+    if (checkpoint(e) != SQLITE_OK) fprintf(stderr, "suite: checkpoint of %s failed\n", e->path);
+    pthread_mutex_unlock(&e->checkpointing);
+  }
+  return rc;
 }
 
 static int open_shim_main(sqlite3_file *f, const char *name, int flags, int *out_flags) {
@@ -271,6 +290,7 @@ static int open_shim_main(sqlite3_file *f, const char *name, int flags, int *out
     shim_main = main_methods = *f->pMethods;
     main_methods.xClose = main_close;
     main_methods.xRead = main_read;
+    main_methods.xShmLock = main_shm_lock;
     extern int suite_main_control(sqlite3_file *, int, void *);
     main_methods.xFileControl = suite_main_control;
   }
@@ -278,9 +298,9 @@ static int open_shim_main(sqlite3_file *f, const char *name, int flags, int *out
   return SQLITE_OK;
 }
 
-/* Page size and auto_vacuum are properties of a database's creation. A test sets
-** them by a pragma before the first access: the blank database is made anew. */
-static int create_anew(sqlite3_file *f, uint32_t page_size, uint32_t auto_vacuum) {
+/* The page size is a property of a database's creation. A test sets it by a pragma
+** before the first access: the blank database is made anew. */
+static int set_page_size(sqlite3_file *f, uint32_t page_size, uint32_t auto_vacuum) {
   suite_file *s = of(f);
   entry *e = s->e;
   shim_main.xClose(f);
@@ -292,6 +312,21 @@ static int create_anew(sqlite3_file *f, uint32_t page_size, uint32_t auto_vacuum
   if (rc == SQLITE_OK && s->connection) rc = shim_main.xFileControl(f, SQLITE_FCNTL_PDB, &s->connection);
   if (rc) abort(); /* the file would have no methods */
   return SQLITE_NOTFOUND; /* SQLite goes on with the pragma */
+}
+
+/* So is auto_vacuum: another page 1 comes as an entry of somebody else's log. The
+** connection has to read it before the pragma goes on, which looks at its cache alone. */
+static int set_auto_vacuum(sqlite3_file *f, uint32_t auto_vacuum) {
+  entry *e = of(f)->e;
+  unsigned char page[65536];
+  uint32_t number = 1;
+  int rc = dq_canonical_page1(page, e->page_size, auto_vacuum);
+  if (rc == SQLITE_OK) rc = dq_db_fence(e->db, UINT64_MAX);
+  if (rc == SQLITE_OK) rc = dq_db_apply(e->db, 1, &number, page, 1, 0, NULL);
+  if (rc == SQLITE_OK) rc = dq_db_lead(e->db, ++e->term);
+  e->pending++;
+  if (rc == SQLITE_OK) rc = sqlite3_exec(of(f)->connection, "SELECT count(*) FROM sqlite_schema", NULL, NULL, NULL);
+  return rc ? rc : SQLITE_NOTFOUND;
 }
 
 static int auto_vacuum_of(const char *value) {
@@ -309,13 +344,13 @@ static uint32_t stored_auto_vacuum(sqlite3_file *f) {
 static int pragma(sqlite3_file *f, char **args) {
   entry *e = of(f)->e;
   const char *value = args[2];
-  if (!value || !e->db || !e->blank || e->handles != 1) return shim_main.xFileControl(f, SQLITE_FCNTL_PRAGMA, args);
+  if (!value || !e->db || !e->blank) return shim_main.xFileControl(f, SQLITE_FCNTL_PRAGMA, args);
   if (strcasecmp(args[1], "encoding") == 0) return SQLITE_NOTFOUND;
-  if (e->wals == 0 && strcasecmp(args[1], "page_size") == 0) {
+  if (e->wals == 0 && e->handles == 1 && strcasecmp(args[1], "page_size") == 0) {
     uint32_t n = (uint32_t)atoi(value);
-    if (n >= 512 && n <= 65536 && !(n & (n - 1))) return create_anew(f, n, stored_auto_vacuum(f));
+    if (n >= 512 && n <= 65536 && !(n & (n - 1))) return set_page_size(f, n, stored_auto_vacuum(f));
   }
-  if (e->wals == 0 && strcasecmp(args[1], "auto_vacuum") == 0) return create_anew(f, e->page_size, (uint32_t)auto_vacuum_of(value));
+  if (strcasecmp(args[1], "auto_vacuum") == 0) return set_auto_vacuum(f, (uint32_t)auto_vacuum_of(value));
   return shim_main.xFileControl(f, SQLITE_FCNTL_PRAGMA, args);
 }
 
