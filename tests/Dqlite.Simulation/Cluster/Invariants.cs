@@ -288,8 +288,7 @@ internal sealed partial class Invariants(SimCluster cluster)
     /// <summary>What is known of one node, over all its lives.</summary>
     private sealed class NodeView
     {
-        private long _acknowledgedTerm;
-        private long _acknowledged;
+        private readonly Dictionary<long, long> _acknowledged = [];
 
         public bool HasFailed { get; set; }
 
@@ -336,15 +335,24 @@ internal sealed partial class Invariants(SimCluster cluster)
         }
 
         /// <summary>Of all that it was, what it has acknowledged may still be under way.</summary>
-        public NodeView AfterWipe() => new() { _acknowledgedTerm = _acknowledgedTerm, _acknowledged = _acknowledged };
+        public NodeView AfterWipe()
+        {
+            var after = new NodeView();
+            foreach (var (term, match) in _acknowledged)
+            {
+                after._acknowledged.Add(term, match);
+            }
+
+            return after;
+        }
 
         public void OnAcknowledged(long term, long match)
         {
             MustHold = Math.Max(MustHold, match);
-            _acknowledged = term == _acknowledgedTerm ? Math.Max(_acknowledged, match) : match;
-            _acknowledgedTerm = term;
+            _acknowledged[term] = Math.Max(_acknowledged.GetValueOrDefault(term), match);
         }
 
-        public long AcknowledgedIn(long term) => term == _acknowledgedTerm ? _acknowledged : 0;
+        /// <summary>What it has acknowledged to the leader of a term.</summary>
+        public long AcknowledgedIn(long term) => _acknowledged.GetValueOrDefault(term);
     }
 }
