@@ -186,6 +186,7 @@ public sealed class DqliteNode : IAsyncDisposable
 
     /// <summary>Stops the node: hands leadership over, flushes, checkpoints. Afterwards its database files are plain SQLite databases.</summary>
     /// <param name="cancellationToken">Shortens the hand-over; the node stops all the same.</param>
+    /// <exception cref="DqliteException">The last checkpoint failed. The node has stopped, and the log has what the database file lacks.</exception>
     public Task StopAsync(CancellationToken cancellationToken = default)
     {
         lock (_lock)

@@ -123,20 +123,25 @@ internal sealed class NodeStarter
             // Whatever else goes wrong in a node that failed or was killed is a consequence; Failure holds the cause.
             Log.EndFailed(exception);
         }
+        catch (Exception exception) when (Translate(exception) is { } translated)
+        {
+            throw translated;
+        }
         finally
         {
             _directory.Dispose();
         }
     }
 
-    /// <summary>The errors of a start that a user can do something about, as the library's exception.</summary>
+    /// <summary>The errors of a start or a stop that a user can do something about, as the library's exception.</summary>
     private static DqliteException? Translate(Exception exception) => exception switch
     {
         StorageDamagedException or DatabaseDamagedException or InvalidDataException => new DqliteException(exception.Message, 11, false, null, exception),
         ShimException shim => new DqliteException(shim.Message, shim.ResultCode, false, null, shim),
         DirectoryInUseException => new DqliteException(exception.Message, 5, false, null, exception),
         TransportConfigurationException => new DqliteException(exception.Message, 14, false, null, exception),
-        DurableIOException => new DqliteException(exception.Message, 10, false, null, exception),
+        LogFullException => new DqliteException(exception.Message, ShimResult.Full, false, null, exception),
+        DurableIOException or StorageFailedException => new DqliteException(exception.Message, 10, false, null, exception),
         RaftInvariantException => new DqliteException(exception.Message, 11, false, null, exception),
         _ => null,
     };

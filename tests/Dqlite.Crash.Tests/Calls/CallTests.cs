@@ -32,6 +32,10 @@ public sealed class CallTests
         Assert.That((fate.Errno, fate.MaxBytes, fate.After is not null), Is.EqualTo((0, 256L, true)));
     }
 
+    [Test]
+    public void A_segment_that_goes_out_of_the_log_belongs_to_the_compaction() =>
+        Assert.That(CallPhases.Of(ScenarioStep.Work, "dqlite-log-1", new ShimCall(ShimOperation.Rename, "log/1.segment", 0)), Is.EqualTo(CallPhase.Compaction));
+
     [TestCase(ScenarioStep.Open, null, "metadata", CallPhase.Open)]
     [TestCase(ScenarioStep.Work, "dqlite-node-1", "metadata", CallPhase.Commit)]
     [TestCase(ScenarioStep.Work, "dqlite-log-1", "log/1.segment", CallPhase.Commit)]
@@ -43,5 +47,5 @@ public sealed class CallTests
     [TestCase(ScenarioStep.Reopen, null, "databases/a.db", CallPhase.Reopen)]
     [TestCase(ScenarioStep.Stop, "dqlite-checkpoint-1", "databases/a.db", CallPhase.Stop)]
     public void A_call_belongs_to_what_its_thread_and_its_file_are_for(object step, string? thread, string path, object phase) =>
-        Assert.That(CallPhases.Of((ScenarioStep)step, thread, path), Is.EqualTo((CallPhase)phase));
+        Assert.That(CallPhases.Of((ScenarioStep)step, thread, new ShimCall(ShimOperation.Write, path, 0)), Is.EqualTo((CallPhase)phase));
 }

@@ -4,13 +4,15 @@ using Dqlite.Sqlite;
 
 namespace Dqlite.Crash.Calls;
 
-/// <summary>Stands between the shim and the system in a child: counts the storage calls and does something at one of them. Any thread.</summary>
-internal sealed class CallHook(long target, CallAction action)
+/// <summary>Stands between the shim and the system in a child: counts the storage calls by what they are for, and does something at one of them. Any thread.</summary>
+/// <param name="hit">For which purpose the call is made that is hit.</param>
+/// <param name="number">Its number among those.</param>
+/// <param name="action">What happens there.</param>
+internal sealed class CallHook(CallPhase hit, long number, CallAction action)
 {
     public const string HitWord = "hit ";
     public const string CallsWord = "calls ";
     private readonly long[] _byPhase = new long[Enum.GetValues<CallPhase>().Length];
-    private long _count;
     private volatile int _step;
 
     /// <summary>What the scenario does now.</summary>
@@ -23,14 +25,13 @@ internal sealed class CallHook(long target, CallAction action)
     /// <summary>Decides about a call; says which it is before it is hit.</summary>
     public ShimFate OnCall(ShimCall call)
     {
-        var phase = CallPhases.Of(Step, Thread.CurrentThread.Name, call.Path);
-        Interlocked.Increment(ref _byPhase[(int)phase]);
-        if (Interlocked.Increment(ref _count) != target)
+        var phase = CallPhases.Of(Step, Thread.CurrentThread.Name, call);
+        if (Interlocked.Increment(ref _byPhase[(int)phase]) != number || phase != hit)
         {
             return default;
         }
 
-        ChildReport.Line($"{HitWord}{phase} {call.Operation} of {call.Path ?? "a file"}");
+        ChildReport.Line($"{HitWord}{call.Operation} of {call.Path ?? "a file"}");
         return CallActions.Apply(action, call);
     }
 

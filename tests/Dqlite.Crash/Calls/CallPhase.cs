@@ -1,3 +1,5 @@
+using Dqlite.Sqlite;
+
 namespace Dqlite.Crash.Calls;
 
 /// <summary>What a storage system call was made for.</summary>
@@ -40,24 +42,23 @@ internal enum ScenarioStep
 /// <summary>Tells what a call was made for: by the thread that makes it, by the file, and by the step of the scenario.</summary>
 internal static class CallPhases
 {
-    public static CallPhase Of(ScenarioStep step, string? thread, string? path) => (step, thread ?? "", path ?? "") switch
+    public static CallPhase Of(ScenarioStep step, string? thread, ShimCall call) => (step, thread ?? "") switch
     {
-        (ScenarioStep.Stop, _, _) => CallPhase.Stop,
-        (_, _, var file) when IsOfInstall(file) => CallPhase.Install,
-        (_, var name, _) when Is(name, "install") || Is(name, "send") => CallPhase.Install,
-        (_, var name, _) when Is(name, "checkpoint") => CallPhase.Checkpoint,
-        (_, var name, _) when Is(name, "segments") => CallPhase.Segment,
-        (_, var name, var file) when Is(name, "log") && IsOfCompaction(file) => CallPhase.Compaction,
-        (_, var name, _) when Is(name, "log") => CallPhase.Commit,
-        (ScenarioStep.Open, _, _) => CallPhase.Open,
-        (ScenarioStep.Reopen, _, _) => CallPhase.Reopen,
+        (ScenarioStep.Stop, _) => CallPhase.Stop,
+        var (_, name) when Is(name, "install") || Is(name, "send") || IsOfInstall(call) => CallPhase.Install,
+        var (_, name) when Is(name, "checkpoint") => CallPhase.Checkpoint,
+        var (_, name) when Is(name, "segments") => CallPhase.Segment,
+        var (_, name) when Is(name, "log") => IsOfCompaction(call) ? CallPhase.Compaction : CallPhase.Commit,
+        (ScenarioStep.Open, _) => CallPhase.Open,
+        (ScenarioStep.Reopen, _) => CallPhase.Reopen,
         _ => CallPhase.Commit,
     };
 
     private static bool Is(string thread, string role) => thread.StartsWith("dqlite-" + role + "-", StringComparison.Ordinal);
 
-    private static bool IsOfInstall(string path) =>
-        path.Contains("install.manifest", StringComparison.Ordinal) || path.EndsWith(".db.new", StringComparison.Ordinal) || path.EndsWith(".sums.new", StringComparison.Ordinal);
+    private static bool IsOfInstall(ShimCall call) => call.Path is { } path
+        && (path.Contains("install.manifest", StringComparison.Ordinal) || path.EndsWith(".db.new", StringComparison.Ordinal) || path.EndsWith(".sums.new", StringComparison.Ordinal));
 
-    private static bool IsOfCompaction(string path) => path.Contains("log.base", StringComparison.Ordinal) || path.EndsWith(".spare", StringComparison.Ordinal);
+    private static bool IsOfCompaction(ShimCall call) =>
+        call.Operation is ShimOperation.Rename or ShimOperation.Unlink || call.Path?.Contains("log.base", StringComparison.Ordinal) == true;
 }

@@ -62,7 +62,7 @@ internal sealed class Scenario(ScenarioNodes nodes, string prefix)
             var leader = await nodes.LeaderAsync();
             var tag = string.Create(CultureInfo.InvariantCulture, $"{prefix}{++_sequence}");
             ChildReport.Tag(TagState.Intended, tag);
-            var result = await InsertAsync(leader, tag, withBlob);
+            var result = await nodes.UnlessFailedAsync(InsertAsync(leader, tag, withBlob));
             ChildReport.Tag(result.State, tag);
             if (result.State != TagState.Failed)
             {
@@ -78,8 +78,8 @@ internal sealed class Scenario(ScenarioNodes nodes, string prefix)
     {
         try
         {
-            var source = await leader.OpenDatabaseAsync(Facts.Database).WaitAsync(ScenarioNodes.Patience);
-            return await (withBlob ? RowInsert.RunWithBlobAsync(source, tag, BlobBytes) : RowInsert.RunAsync(source, tag, "a row")).WaitAsync(ScenarioNodes.Patience);
+            var source = await leader.OpenDatabaseAsync(Facts.Database);
+            return await (withBlob ? RowInsert.RunWithBlobAsync(source, tag, BlobBytes) : RowInsert.RunAsync(source, tag, "a row"));
         }
         catch (DqliteException exception)
         {

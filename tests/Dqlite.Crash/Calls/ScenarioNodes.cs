@@ -7,7 +7,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Dqlite.Crash.Calls;
 
-/// <summary>The nodes of a scenario, all in this process, with limits so small that a few writes make them do everything. Disposing stops them politely.</summary>
+/// <summary>The nodes of a scenario, all in this process, with limits so small that a few writes make them do everything. Disposing stops them politely and waits for all that was begun.</summary>
 internal sealed class ScenarioNodes(string directory, IReadOnlyList<string> addresses) : IAsyncDisposable
 {
     /// <summary>Ends a wait for something that should have happened long ago.</summary>
@@ -16,9 +16,13 @@ internal sealed class ScenarioNodes(string directory, IReadOnlyList<string> addr
     private readonly DqliteNode?[] _nodes = new DqliteNode?[addresses.Count];
     private readonly ConcurrentDictionary<(int Position, int Event), int> _events = new();
     private readonly Watch _watch = new();
+    private readonly List<Task> _abandoned = [];
 
-    /// <summary>Ends the scenario when a node has stopped by itself.</summary>
+    /// <summary>Whether the scenario ends when a node has stopped by itself.</summary>
     public bool EndsWithFailure { get; set; } = true;
+
+    /// <summary>Whether the cluster is founded and has its tables.</summary>
+    public bool IsPrepared { get; private set; }
 
     public int Count => _nodes.Length;
 
@@ -47,9 +51,19 @@ internal sealed class ScenarioNodes(string directory, IReadOnlyList<string> addr
     }
 
     /// <summary>As a kill of its process would.</summary>
-    public Task AbortAsync(int position) => TakeAsync(position).AbortAsync().WaitAsync(Patience);
+    public Task AbortAsync(int position) => Take(position).AbortAsync().WaitAsync(Patience);
 
-    public Task StopAsync(int position) => TakeAsync(position).StopAsync().WaitAsync(Patience);
+    public async Task StopAsync(int position)
+    {
+        try
+        {
+            await Take(position).StopAsync().WaitAsync(Patience);
+        }
+        catch (DqliteException exception)
+        {
+            throw new ScenarioEndedException($"node {position + 1} stopped with an error: {exception.Message}", exception);
+        }
+    }
 
     /// <summary>Waits for a running node that leads and takes writes.</summary>
     public async Task<DqliteNode> LeaderAsync()
@@ -63,20 +77,25 @@ internal sealed class ScenarioNodes(string directory, IReadOnlyList<string> addr
     public async Task PrepareAsync()
     {
         var deadline = new Deadline(Patience, "the tables are made");
+        DqliteException? failure = null;
         while (true)
         {
             var leader = await LeaderAsync();
             try
             {
-                await Schema.TryPrepareAsync(leader, CancellationToken.None).WaitAsync(Patience);
-                return;
+                if (await UnlessFailedAsync(Schema.TryPrepareAsync(leader, CancellationToken.None)) is not null)
+                {
+                    IsPrepared = true;
+                    return;
+                }
             }
             catch (DqliteException exception)
             {
                 // Each of its statements may be repeated.
-                deadline.ThrowIfOver(exception);
+                failure = exception;
             }
 
+            deadline.ThrowIfOver(failure);
             await Task.Delay(1);
         }
     }
@@ -100,6 +119,22 @@ internal sealed class ScenarioNodes(string directory, IReadOnlyList<string> addr
         }
     }
 
+    /// <summary>Waits for work that may need a majority, unless a node stops by itself: then perhaps nobody does it.</summary>
+    public async Task<T> UnlessFailedAsync<T>(Task<T> work)
+    {
+        using var done = new CancellationTokenSource();
+        var failure = _watch.UntilAsync(() => EndsWithFailure && Failure() is not null, Patience, "a write ends", done.Token);
+        if (await Task.WhenAny(work, failure) == failure)
+        {
+            _abandoned.Add(work);
+            await failure;
+            ThrowIfFailed();
+        }
+
+        await done.CancelAsync();
+        return await work;
+    }
+
     /// <summary>Ends the scenario when a node has stopped by itself.</summary>
     public void ThrowIfFailed()
     {
@@ -113,9 +148,22 @@ internal sealed class ScenarioNodes(string directory, IReadOnlyList<string> addr
     {
         for (var position = 0; position < Count; position++)
         {
-            if (_nodes[position] is not null)
+            try
             {
-                await StopAsync(position);
+                await (_nodes[position] is null ? Task.CompletedTask : StopAsync(position));
+            }
+            catch (ScenarioEndedException exception)
+            {
+                exception.Say();
+            }
+        }
+
+        foreach (var work in _abandoned)
+        {
+            await Task.WhenAny(work).WaitAsync(Patience);
+            if (work.Exception?.InnerException is not (null or DqliteException))
+            {
+                await work;
             }
         }
     }
@@ -123,7 +171,7 @@ internal sealed class ScenarioNodes(string directory, IReadOnlyList<string> addr
     private ScenarioEndedException? Failure() => Running.Where(node => node.Failure is not null)
         .Select(node => new ScenarioEndedException($"node {PositionOf(node) + 1} stopped: {node.Failure!.Message}", node.Failure)).FirstOrDefault();
 
-    private DqliteNode TakeAsync(int position)
+    private DqliteNode Take(int position)
     {
         var node = _nodes[position]!;
         _nodes[position] = null;

@@ -20,11 +20,8 @@ internal sealed class ScenarioRun(string data, IReadOnlyList<string> addresses)
 
     public Ledger Ledger { get; } = new();
 
-    /// <summary>What the call that was hit is for; null when it was not reached.</summary>
-    public CallPhase? HitPhase { get; private set; }
-
-    /// <summary>The call that was hit.</summary>
-    public string Hit { get; private set; } = "not reached";
+    /// <summary>The call that was hit; null when it was not reached.</summary>
+    public string? Hit { get; private set; }
 
     /// <summary>Why the scenario ended early; empty when it did not.</summary>
     public string Ended { get; private set; } = "";
@@ -36,16 +33,15 @@ internal sealed class ScenarioRun(string data, IReadOnlyList<string> addresses)
     public IReadOnlyDictionary<CallPhase, int> Calls => _calls;
 
     /// <summary>Plays the scenario and recovers from it.</summary>
-    public async Task RunAsync(long call, CallAction action, CancellationToken stop)
+    public async Task RunAsync(CallTarget target, CancellationToken stop)
     {
-        using (var child = ChildProcess.Start(OnScenarioLine, ScenarioCommand.Words(data, addresses, call, action)))
+        using (var child = ChildProcess.Start(OnScenarioLine, ScenarioCommand.Words(data, addresses, target)))
         {
-            var isKill = HitPhaseIsFatal(action);
             if (await child.EndAsync(Patience, stop) is { } hang)
             {
                 _problems.Add("the scenario hangs: " + hang);
             }
-            else if (child.ExitCode != 0 && !(isKill && child.ExitCode == KilledExitCode && HitPhase is not null))
+            else if (child.ExitCode != 0 && !(IsKill(target.Action) && child.ExitCode == KilledExitCode && Hit is not null))
             {
                 _problems.Add(string.Create(CultureInfo.InvariantCulture, $"the scenario ended with code {child.ExitCode}: {child.Errors}"));
             }
@@ -68,7 +64,7 @@ internal sealed class ScenarioRun(string data, IReadOnlyList<string> addresses)
         }
     }
 
-    private static bool HitPhaseIsFatal(CallAction action) => action is CallAction.Before or CallAction.After or CallAction.Half;
+    private static bool IsKill(CallAction action) => action is CallAction.Before or CallAction.After or CallAction.Half;
 
     private void OnScenarioLine(string? line)
     {
@@ -84,16 +80,15 @@ internal sealed class ScenarioRun(string data, IReadOnlyList<string> addresses)
         else if (line.StartsWith(CallHook.HitWord, StringComparison.Ordinal))
         {
             Hit = line[CallHook.HitWord.Length..].Replace(data + Path.DirectorySeparatorChar, "", StringComparison.Ordinal);
-            HitPhase = Enum.Parse<CallPhase>(Hit.AsSpan(0, Hit.IndexOf(' ', StringComparison.Ordinal)));
         }
         else if (line.StartsWith(CallHook.CallsWord, StringComparison.Ordinal))
         {
             var words = line.Split(' ');
             _calls[Enum.Parse<CallPhase>(words[1])] = int.Parse(words[2], CultureInfo.InvariantCulture);
         }
-        else if (line.StartsWith(ScenarioCommand.EndedWord, StringComparison.Ordinal))
+        else if (line.StartsWith(ScenarioEndedException.Word, StringComparison.Ordinal))
         {
-            Ended = line[ScenarioCommand.EndedWord.Length..].Replace(data + Path.DirectorySeparatorChar, "", StringComparison.Ordinal);
+            Ended = line[ScenarioEndedException.Word.Length..].Replace(data + Path.DirectorySeparatorChar, "", StringComparison.Ordinal);
         }
     }
 
@@ -106,6 +101,9 @@ internal sealed class ScenarioRun(string data, IReadOnlyList<string> addresses)
                 break;
             case { } row when row.StartsWith(RecoverCommand.RowWord, StringComparison.Ordinal):
                 _duplicated += _rows.Add(row[RecoverCommand.RowWord.Length..]) ? 0 : 1;
+                break;
+            case { } ended when ended.StartsWith(ScenarioEndedException.Word, StringComparison.Ordinal):
+                _problems.Add(ended[ScenarioEndedException.Word.Length..]);
                 break;
             case { } problem when problem.StartsWith(RecoverCommand.ProblemWord, StringComparison.Ordinal):
                 _problems.Add(problem[RecoverCommand.ProblemWord.Length..]);

@@ -16,9 +16,9 @@ internal static class CrashCommands
         new("kill", ["nodes"], "SIGKILLs the leader's process under load, round by round", KillCommand.RunAsync,
             ["--nodes 3 --rounds 5", "--nodes 5 --rounds 1"], ["--nodes 3 --rounds 200", "--nodes 5 --rounds 50"]),
         new("cluster", ["nodes"], "SIGKILLs all processes at once", ClusterCommand.RunAsync, ["--rounds 1"], ["--rounds 20"]),
-        new("pause", [], "stops the leader's process for a while; reads and writes stay linearizable", PauseCommand.RunAsync, ["--rounds 3"], ["--rounds 50"]),
-        new("syscalls", WalkCommand.Options, "kills a process at every storage system call", WalkCommand.KillAsync, ["--every 61"], ["--every 1"]),
-        new("errors", WalkCommand.Options, "fails every storage system call once", WalkCommand.FailAsync, ["--every 61"], ["--every 1"]),
+        new("pause", [], "stops the leader's process for a while; reads and writes stay linearizable", PauseCommand.RunAsync, ["--rounds 2"], ["--rounds 50"]),
+        new("syscalls", WalkCommand.Options, "kills a process at every storage system call", WalkCommand.KillAsync, ["--every 151"], ["--every 1"]),
+        new("errors", WalkCommand.Options, "fails every storage system call once", WalkCommand.FailAsync, ["--every 151"], ["--every 1"]),
         new("power", ["nodes"], "cuts the power of a file system under load", PowerCommand.RunAsync, ["--nodes 1 --rounds 1", "--nodes 3 --rounds 1"], ["--nodes 1 --rounds 20", "--nodes 3 --rounds 20"]),
         new("fulldisk", ["nodes"], "fills the disk under load, and makes room again", FullDiskCommand.RunAsync, ["--rounds 1"], ["--nodes 1 --rounds 9", "--nodes 3 --rounds 9"]),
     ];

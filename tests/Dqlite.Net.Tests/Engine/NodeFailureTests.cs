@@ -86,6 +86,53 @@ internal sealed class NodeFailureTests : EngineFixture
         Assert.That(await ScalarAsync<string>(source, "PRAGMA integrity_check"), Is.EqualTo("ok"));
     }
 
+    [TestCase(ShimOperation.Write, ".meta")]
+    [TestCase(ShimOperation.Sync, ".db")]
+    public async Task A_polite_stop_whose_last_checkpoint_fails_says_so_and_loses_nothing(object operation, string file)
+    {
+        using var faults = ShimFaults.Install();
+        await using var running = Cluster; // its nodes must end before the faults are taken out, also when an assertion fails
+        await Cluster.FoundAsync(1);
+        var source = await Cluster.OpenOnLeaderAsync();
+        await RunAsync(source, "CREATE TABLE t (id INTEGER PRIMARY KEY); INSERT INTO t VALUES (1)");
+        faults.Fail((ShimOperation)operation, 1, InputOutput, pathPart: file);
+        var failure = await FailureAsync(() => InTime(Cluster.StopAsync(0)));
+        Assert.That((failure.SqliteErrorCode, failure.IsTransient), Is.EqualTo((10, false)), failure.ToString());
+        await Cluster.StartAsync(0);
+        Assert.That(await ScalarAsync<long>(await Cluster.OpenOnLeaderAsync(), "SELECT count(*) FROM t"), Is.EqualTo(1));
+    }
+
+    [TestCase(ShimOperation.Sync, InputOutput, "metadata", 10)]
+    [TestCase(ShimOperation.Write, InputOutput, "metadata", 10)]
+    [TestCase(ShimOperation.Allocate, NoSpace, "log", 13)]
+    public async Task A_blank_node_whose_disk_fails_refuses_to_start_and_can_be_started_again(object operation, int errno, string file, int code)
+    {
+        using var faults = ShimFaults.Install();
+        await using var running = Cluster; // its nodes must end before the faults are taken out, also when an assertion fails
+        Cluster.Reserve(1);
+        var refusals = 0;
+        while (true)
+        {
+            faults.Fail((ShimOperation)operation, refusals + 1, errno, pathPart: Path.DirectorySeparatorChar + file);
+            try
+            {
+                await Cluster.StartAsync(0);
+                break;
+            }
+            catch (DqliteException exception)
+            {
+                Assert.That(exception.SqliteErrorCode, Is.EqualTo(code), exception.ToString());
+                refusals++;
+            }
+        }
+
+        Assert.That(refusals, Is.Positive);
+        faults.Clear();
+        await Cluster.AbortAsync(0); // the last fault may have come when it ran already
+        await Cluster.StartAsync(0);
+        await Cluster.LeaderAsync();
+    }
+
     /// <param name="tickMs">Short: writes are refused before the log is full to the last byte, so that nothing waits for room. Long: after.</param>
     [TestCase(1)]
     [TestCase(50)]
