@@ -349,7 +349,7 @@ static int revoke_snap(dq_db *db, dq_snap *snap, int snapshots_too) {
 ** dq_snapshots (exports, streams) only when handles were not enough. */
 void dq_bound_readers(dq_db *db) {
   dq_gen *gen = db->gen;
-  for (int snapshots_too = 0; snapshots_too < 2; snapshots_too++)
+  for (int snapshots_too = DQ_MUTANT(90) ? 2 : 0; snapshots_too < 2; snapshots_too++)
     for (dq_snap *snap = gen->oldest, *next; snap && gen->reader_bytes > db->config.max_version_bytes; snap = next) {
       next = snap->next;
       if (snap->owned) revoke_snap(db, snap, snapshots_too);
@@ -448,7 +448,7 @@ int dq_snapshot_open(dq_db *db, dq_snapshot **out, uint64_t *lsn, uint32_t *page
       s->db = db;
       dq_db_ref(db);
       dq_reader_link(db, &s->reader);
-      dq_reader_begin(db, &s->reader, spare, db->c);
+      dq_reader_begin(db, &s->reader, spare, DQ_MUTANT(88) ? db->d : db->c);
       spare = NULL;
       if (lsn) *lsn = db->c;
       if (page_count) *page_count = db->page_count_c;

@@ -99,7 +99,7 @@ static void draft(dq_handle *h, dq_draft *draft, dq_snap *spare) {
   draft->lsn = advance(db, &draft->changes, draft->page_count, draft->checksum);
   draft->term = db->term;
   draft->cookie = db->cookie_d;
-  draft->cookie_changed = cookie != db->cookie_d;
+  draft->cookie_changed = cookie != db->cookie_d && !DQ_MUTANT(89);
   if (draft->cookie_changed) db->cookie_lsn = draft->lsn;
   queue_draft(db, draft);
   h->drafted = 1;
@@ -337,7 +337,7 @@ static int apply(dq_db *db, dq_changes *changes, uint32_t page_count, uint64_t c
   if (db->poisoned) return DQ_POISONED;
   if (db->closed) return DQ_NOT_LEADER;
   if (db->term || db->c != db->d) return SQLITE_MISUSE;
-  if (!carries_new_pages(db, changes, page_count)) return SQLITE_CORRUPT;
+  if (!carries_new_pages(db, changes, page_count) && !DQ_MUTANT(85)) return SQLITE_CORRUPT;
   uint64_t sum = dq_changes_checksum(db, changes, page_count);
   if (checksum && sum != checksum && !db->recovering && !DQ_MUTANT(13)) return SQLITE_CORRUPT;
   int rc = dq_store_reserve(db->gen, changes);

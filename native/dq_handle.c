@@ -100,7 +100,10 @@ void dq_handle_close(dq_handle *h) {
   dq_handle_drop_draft_snap(h);
   dq_reader_end(db, &h->reader);
   dq_reader_unlink(db, &h->reader);
-  if (dq_handle_holds_slot(h) && !DQ_MUTANT(31)) dq_slot_free(db);
+  if (dq_handle_holds_slot(h)) {
+    if (DQ_MUTANT(31)) db->slot.handle = NULL;
+    else dq_slot_free(db);
+  }
   db->handles--;
   dq_unlock(db);
   leave_conn(h);
@@ -305,7 +308,7 @@ void dq_handle_write_unlock(dq_handle *h) {
   h->drafted = h->refused = 0;
   /* A ticket keeps the slot: when the schema is stale SQLite ends the write,
   ** reads the schema and begins again, inside one call of sqlite3_step. */
-  if (!h->own && dq_handle_holds_slot(h)) dq_slot_free(db);
+  if ((!h->own || DQ_MUTANT(84)) && dq_handle_holds_slot(h)) dq_slot_free(db);
   dq_unlock(db);
 }
 

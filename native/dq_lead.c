@@ -77,7 +77,7 @@ int dq_db_fence(dq_db *db, uint64_t proposed_lsn) {
   for (dq_commit_waiter *w = db->commit_waiters; w; w = w->next) {
     if (w->decided || w->fenced) continue;
     w->fenced = 1;
-    if (w->lsn <= proposed_lsn && !DQ_MUTANT(9)) continue;
+    if ((w->lsn <= proposed_lsn && !DQ_MUTANT(9)) || DQ_MUTANT(91)) continue;
     w->decided = 1;
     w->rc = DQ_NOT_LEADER;
     dq_sys.wake_all(dq_sys.ctx, &w->cond);

@@ -20,7 +20,7 @@ static int is_begin_or_pragma(const char *sql) {
       sql = strstr(sql + 2, "*/");
       if (sql) sql += 2;
     } else {
-      return strncasecmp(sql, "begin", 5) == 0 || strncasecmp(sql, "pragma", 6) == 0;
+      return strncasecmp(sql, "begin", 5) == 0 || (strncasecmp(sql, "pragma", 6) == 0 && !DQ_MUTANT(86));
     }
   }
   return 0;
@@ -70,7 +70,7 @@ static int barrier(dq_handle *h) {
   dq_unlock(db);
   int rc = db->config.read_barrier(db->config.ctx);
   dq_lock(db);
-  return rc ? rc : dq_handle_usable(h);
+  return rc && !DQ_MUTANT(87) ? rc : dq_handle_usable(h);
 }
 
 /* With the slot: d does not move any more, except by a fence, which takes the

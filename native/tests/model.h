@@ -61,7 +61,8 @@ typedef struct actor {
   int own, busy;
   int ticket; /* 0 none, 1 queued, 2 granted */
   tx *tx;     /* it writes */
-  int left;   /* statements until its end */
+  int left;    /* statements until its end */
+  int touched; /* it has asked for a snapshot */
   int reading;
   uint64_t expected;    /* dump of the snapshot that it reads */
   sqlite3_stmt *select; /* open */
@@ -169,6 +170,7 @@ void op_restart(void);
 /* --- model_actor.c: connections ---------------------------------------------------------------------- */
 void actor_open(actor *);
 void actor_close(actor *);
+void note_touch(const conn *);
 void op_actor(void);
 void check_readers(void);
 void model_slot(void *ctx, uint64_t ticket, int rc);

@@ -51,6 +51,7 @@ int refusal(int rc) {
     case DQ_SLOT_REVOKED:
     case DQ_SLOT_TIMEOUT:
     case DQ_UPGRADE_CONFLICT: return 1;
+    case SQLITE_BUSY: return w.current && !w.current->own; /* SQLite's word for 517 at the start of a transaction */
     default: return 0;
   }
 }
@@ -72,6 +73,11 @@ static answer execute(actor *a, const char *sql) {
   note_drafts();
   if (refusal(got.rc)) w.did.refused++;
   return got;
+}
+
+void note_touch(const conn *c) {
+  for (int i = 0; i < w.actor_count; i++)
+    if (&w.actors[i].c == c) w.actors[i].touched = 1;
 }
 
 /* ---- writing ------------------------------------------------------------------------------ */
@@ -103,10 +109,11 @@ static struct before before_statement(void) { return (struct before){node_state(
 static void probe(actor *a, uint64_t lsn, struct before before) {
   tx *t = a->tx;
   dq_db_state s = node_state(&w.a);
+  if (!t->count || !a->touched) return; /* nothing was read */
   if (!a->own && s.fences == before.fences && w.timeouts == before.timeouts) CHECK(lsn <= s.c); /* a wait that times out cannot be told to SQLite either */
   t->probe = 1;
   t->answered = t->count;
-  if (lsn < s.c || !t->count) return;           /* the twin is past it */
+  if (lsn < s.c) return;                              /* the twin is past it */
   if (lsn > s.c && s.fences != before.fences) return; /* it was dropped, or lives under another LSN */
   tx_pend(t, lsn);
   if (lsn == s.c) decide_pending(lsn, FATE_COMMITTED);
@@ -138,6 +145,7 @@ static void start_writing(actor *a) {
   if (a->own && a->ticket != 2) return;
   dq_handle_arm(a->c.h, 0); /* forgets the draft of the transaction before */
   a->tx = tx_new();
+  a->touched = 0;
   a->tx->explicit = (int)chance(2);
   a->left = a->tx->explicit ? (int)chance(MAX_STATEMENTS) + 1 : 1;
   if (!a->tx->explicit) return;

@@ -76,7 +76,10 @@ static void *writer_main(void *arg) {
   conn_open(&c, a->n, a->own);
   while (!atomic_load(&w.stop_writers) && a->seq < MAX_SEQ) {
     int rc = a->own ? arm(&c) : SQLITE_OK, seq = a->seq++;
-    if (rc == SQLITE_OK) rc = one_write(&c, a, seq);
+    if (rc == SQLITE_OK) {
+      rc = one_write(&c, a, seq);
+      if (rc == SQLITE_BUSY && a->own) test_fail(__FILE__, __LINE__, "writer %d had the slot and was told BUSY", a->id);
+    }
     if (a->own) dq_slot_release(a->n->db, c.ticket);
     dq_handle_state s = state(&c);
     if (rc > 0) run(&c, "ROLLBACK");

@@ -200,5 +200,23 @@ internal static class NativeMutants
             "SQLITE_PROTOCOL after many times the timeout.", "A plain writer that waits in vain."),
         new("V83", 83, "A snapshot is taken after the barrier that makes c fresh.",
             "A stale read at level Linearizable.", "A plain read whose barrier applies an entry."),
+
+        // Bugs that this list's tests have found, and others of their kind.
+        new("V84", 84, "A ticket keeps the slot while SQLite reads a changed schema inside one step.",
+            "SQLITE_BUSY for the first autocommit write after another connection's DDL.", "DDL, then a write on a connection that is open already."),
+        new("V85", 85, "An entry carries every page that it adds.",
+            "Rot where nobody wrote, or memory without bound.", "A damaged entry.", NativeTestsOnly: true),
+        new("V86", 86, "PRAGMA incremental_vacuum has no columns and gives rows all the same.",
+            "Its number of steps stems from a draft.", "A plain incremental_vacuum while drafts that free pages are undecided."),
+        new("V87", 87, "A barrier that fails is an error of the read.",
+            "A stale read at level Linearizable.", "A plain read on a leader without a quorum."),
+        new("V88", 88, "An export or a stream reads c.",
+            "A snapshot with rows that never commit.", "A snapshot stream or an export while drafts are undecided."),
+        new("V89", 89, "A draft that changes the schema cookie is marked so.",
+            "As V1.", "As V1."),
+        new("V90", 90, "Memory for readers alone is bounded: the oldest are given up.",
+            "Memory without bound.", "Little memory for readers, and one that never ends.", NativeTestsOnly: true),
+        new("V91", 91, "A blocking commit that was never proposed is refused by the fence at once.",
+            "It waits until its timeout, for an unknown outcome.", "A plain commit that is queued at the fence."),
     ];
 }
