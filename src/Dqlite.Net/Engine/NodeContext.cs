@@ -11,10 +11,15 @@ namespace Dqlite.Net.Engine;
 /// </summary>
 internal sealed class NodeContext : INodeServices
 {
+    /// <summary>Addresses of nodes that dialled this one are remembered up to this number.</summary>
+    private const int MaxCallers = 64;
+
     private readonly List<(LogIndex Index, ClusterConfiguration Configuration)> _configurations;
     private readonly Action<Exception> _onFailure;
     private readonly Func<long> _clock;
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Dictionary<NodeId, string> _callers = [];
+    private List<(NodeId Id, string Address)> _peers = [];
     private long _appliedIndex;
     private long _publishedLeaseNs;
     private volatile string? _leaderAddress;
@@ -243,6 +248,7 @@ internal sealed class NodeContext : INodeServices
     /// <summary>Role, term or leader changed.</summary>
     public void OnStateChanged()
     {
+        UpdatePeers();
         Log.StateChanged(Core.Id.Value, Core.Role.ToString(), Core.CurrentTerm.Value, Core.Leader.Value);
         PublishStatus();
     }
@@ -255,8 +261,43 @@ internal sealed class NodeContext : INodeServices
     {
         var members = Core.Configuration.Members;
         Log.ConfigurationChanged(string.Join(", ", members.Select(member => $"{member.Id}={member.Address} ({member.Role})")));
-        Transport?.SetPeers(members.Where(member => member.Id != Core.Id).Select(member => (member.Id, member.Address)).ToArray());
+        UpdatePeers();
         PublishStatus();
+    }
+
+    /// <summary>A node of this cluster has dialled this one, and says where it can be dialled itself.</summary>
+    public void OnAccepted(NodeId id, string address)
+    {
+        if (address.Length > 0 && id != Core.Id)
+        {
+            if (_callers.Count >= MaxCallers)
+            {
+                _callers.Clear();
+            }
+
+            _callers[id] = address;
+            UpdatePeers();
+        }
+    }
+
+    /// <summary>
+    /// Whom to dial: the members; and the leader, if it is none of them: a node that replays an old log passes memberships of the past, in which
+    /// neither the leader that sends it nor the node itself need be, and must answer all the same.
+    /// </summary>
+    private void UpdatePeers()
+    {
+        var peers = Core.Configuration.Members.Where(member => member.Id != Core.Id && member.Address != Address).Select(member => (member.Id, member.Address)).ToList();
+        if (Core.Leader != NodeId.None && Core.Leader != Core.Id && Core.Configuration.Find(Core.Leader) is null && _callers.TryGetValue(Core.Leader, out var address))
+        {
+            peers.RemoveAll(peer => peer.Address == address);
+            peers.Add((Core.Leader, address));
+        }
+
+        if (!peers.SequenceEqual(_peers))
+        {
+            _peers = peers;
+            Transport?.SetPeers(peers);
+        }
     }
 
     /// <summary>Entries were applied.</summary>

@@ -58,6 +58,13 @@ internal sealed class NodeTransportEvents(string incarnation, IReadOnlyList<stri
     }
 
     /// <inheritdoc/>
+    public void OnAccepted(Hello remote)
+    {
+        var node = _node;
+        node?.Call((_, _) => node.OnAccepted(remote.NodeId, remote.Address));
+    }
+
+    /// <inheritdoc/>
     public void OnRefused(NodeId peer, string address, string reason) => _node?.Log.PeerRefused(peer.Value, address, reason);
 
     /// <inheritdoc/>

@@ -38,13 +38,13 @@ internal static class RunCommand
     /// <summary>Runs one seed and prints all that happens.</summary>
     public static int Replay(IReadOnlyList<string> arguments) => Guard(() =>
     {
-        var options = new CommandOptions(arguments, Known, "--quiet");
+        var options = new CommandOptions(arguments, Known, "--quiet", "--log");
         if (options.Find("--mutant") is { } mutant && !TryActivate(mutant, options, out var code))
         {
             return code;
         }
 
-        var run = OptionsOf((ulong)options.Number("--seed", 1), options) with { Sink = options.Has("--quiet") ? null : Console.WriteLine, Needs = NeedsOf(options.Find("--mutant") ?? options.Find("--like")) };
+        var run = OptionsOf((ulong)options.Number("--seed", 1), options) with { Sink = options.Has("--quiet") ? null : Console.WriteLine, HasNodeLogs = options.Has("--log"), Needs = NeedsOf(options.Find("--mutant") ?? options.Find("--like")) };
         var result = SimulationRun.Run(run);
         Print(result);
         return End(result.Failure is null ? 1 : 0, result.Failure is null ? 0 : 1);

@@ -19,6 +19,9 @@ internal sealed record RunOptions
     /// <summary>Where every event goes, or null.</summary>
     public Action<string>? Sink { get; init; }
 
+    /// <summary>Whether the sink gets the nodes' own logs, too.</summary>
+    public bool HasNodeLogs { get; init; }
+
     /// <summary>File of the trace, or null.</summary>
     public string? TracePath { get; init; }
 

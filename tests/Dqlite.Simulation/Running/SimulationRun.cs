@@ -40,6 +40,11 @@ internal sealed class SimulationRun : IDisposable
         _histories = new DatabaseHistories(_scheduler);
         _trace = options.TracePath is { } path ? new TraceWriter(File.Create(path), () => _scheduler.NowNs) : null;
         _cluster = new SimCluster(_shape, random, _tier, _log, _scheduler) { Trace = _trace };
+        if (options is { HasNodeLogs: true, Sink: { } sink })
+        {
+            _cluster.Loggers = node => new SimLogger(node, () => _scheduler.NowNs, sink);
+        }
+
         _world = options.IsFull ? new FullTier.FullWorld(_cluster) : null;
         _admin = new Admin(_cluster);
         _injector = new FaultInjector(_cluster, _admin);
