@@ -84,7 +84,7 @@ static void start_world(uint64_t seed) {
   hook_now_ns = 1000000000;
   uint32_t page_size = chance(8) == 0 ? 65536 : 512u << chance(4), auto_vacuum = chance(3);
   w.cache_size = 1 + chance(20);
-  w.hook_rate = chance(3) ? chance(60) : 0;
+  w.hook_rate = chance(3) ? chance(chance(4) ? 60 : 400) : 0;
   w.ddl = chance(3) == 0;
   w.stormy = chance(3) == 0;
   node_prepare(&w.a, "model_a", page_size, auto_vacuum);

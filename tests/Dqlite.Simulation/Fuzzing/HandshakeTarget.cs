@@ -60,10 +60,10 @@ internal sealed class HandshakeTarget : FuzzTarget
             using var parser = new FrameParser();
             Hello? hello = null;
             var hasPreamble = false;
+            Span<byte> preamble = stackalloc byte[HandshakeCodec.PreambleBytes];
             foreach (var piece in FrameStream.Pieces(stream))
             {
                 FrameStream.Put(parser, piece.Span);
-                Span<byte> preamble = stackalloc byte[HandshakeCodec.PreambleBytes];
                 if (!hasPreamble && parser.TryReadExactly(preamble))
                 {
                     HandshakeCodec.ReadPreamble(preamble);
