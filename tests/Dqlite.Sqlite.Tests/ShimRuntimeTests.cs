@@ -23,7 +23,7 @@ public sealed class ShimRuntimeTests
         abi.SizeOfDatabaseState += 8;
         Assert.That(() => ShimRuntime.CompareAbi(abi), Throws.InvalidOperationException.With.Message.Contains("sizeof(dq_db_state)"));
         abi.AbiVersion++;
-        Assert.That(() => ShimRuntime.CompareAbi(abi), Throws.InvalidOperationException.With.Message.Contains("interface version is 2 there and 1 here"));
+        Assert.That(() => ShimRuntime.CompareAbi(abi), Throws.InvalidOperationException.With.Message.Contains($"interface version is {ShimRuntime.AbiVersion + 1} there and {ShimRuntime.AbiVersion} here"));
     }
 
     [Test]

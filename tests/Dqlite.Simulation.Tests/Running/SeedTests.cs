@@ -104,6 +104,6 @@ public sealed class SeedTests
     {
         var result = SimulationRun.Run(options);
         Assert.That(result.Failure, Is.Null, $"seed {options.Seed}: dotnet run -c Release --project tests/Dqlite.Simulation -- replay --seed {options.Seed}{(options.IsFull ? " --tier full" : "")}");
-        Assert.That(result.Operations, Is.GreaterThanOrEqualTo(options.IsFull ? 300 : 300));
+        Assert.That(result.Operations, Is.GreaterThanOrEqualTo(300));
     }
 }

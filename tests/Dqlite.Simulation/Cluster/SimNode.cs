@@ -15,7 +15,6 @@ namespace Dqlite.Simulation.Cluster;
 internal sealed class SimNode
 {
     private const long ProbeTimeoutNs = 500_000_000;
-    private const long ProbePauseNs = 50_000_000;
     private const long CleanUpPauseNs = 1_000_000;
 
     private readonly SimCluster _cluster;
@@ -215,21 +214,32 @@ internal sealed class SimNode
         }
 
         var round = new FoundingRound(_members, Address, Incarnation);
+        var left = _members.Count - 1;
         var self = new Hello("", NodeId.None, Incarnation, Address, PeerPurpose.Rpc);
         foreach (var member in round.Asked)
         {
             var request = new NodeMessage(ProbeRequest.MessageKind, 1, new ProbeRequest(_members).Encode());
             _cluster.Network.Call(self, member, request, answer =>
             {
+                left--;
                 if (answer is not null && Machine.IsUp && Machine.Life == life)
                 {
                     Guard(() => OnAnswer(round, member, answer));
                 }
+
+                if (left == 0)
+                {
+                    Guard(() => EndRound(round, life));
+                }
             });
         }
 
+        if (left == 0)
+        {
+            EndRound(round, life);
+        }
+
         _cluster.Scheduler.After(ProbeTimeoutNs, () => Guard(() => BeginRound(life)));
-        _cluster.Scheduler.After(ProbePauseNs, () => Guard(() => EndRound(round, life)));
     }
 
     private void OnAnswer(FoundingRound round, string member, NodeMessage answer)

@@ -35,6 +35,12 @@ internal sealed class Epilogue(SimCluster cluster, DatabaseHistories histories, 
             return;
         }
 
+        if (histories.Operations == 0)
+        {
+            cluster.Invariants.Fail("no client did anything");
+            return;
+        }
+
         await UntilAsync(Math.Max(Shape.QuietAtNs, cluster.Scheduler.NowNs) + SimShape.Second);
         await ConvergeAsync();
         if (cluster.Invariants.Failure is null)
