@@ -355,7 +355,7 @@ static int apply(dq_db *db, dq_changes *changes, uint32_t page_count, uint64_t c
 
 int dq_db_apply(dq_db *db, uint32_t pages, const uint32_t *page_numbers, const void *images, uint32_t page_count, uint64_t checksum, uint64_t *lsn) {
   dq_changes changes = {0};
-  if (page_count == 0 || page_count == UINT32_MAX) return SQLITE_MISUSE; /* loops over pages end at page_count + 1 */
+  if (page_count == 0) return SQLITE_MISUSE;
   int rc = copy_pages(&changes, pages, page_numbers, images, db->page_size, page_count);
   if (rc == SQLITE_OK) {
     dq_lock(db);
