@@ -433,9 +433,11 @@ internal sealed class LocalEngine : IDatabaseEngine, IPageDatabaseEvents, IDispo
     private void FenceLocked()
     {
         _canWrite = false;
-        var state = Pages.State;
-        _dropped.Add((state.CommittedLsn + 1, state.LastLsn));
-        Pages.Fence(state.CommittedLsn);
+        var committed = Pages.State.CommittedLsn;
+        Pages.Fence(committed);
+
+        // After the fence: a writer drafts without the lock of this class, and none is dropped that the range does not hold.
+        _dropped.Add((committed + 1, Pages.State.LastLsn));
         Complete(_commitWaiters, lsn => IsDropped(lsn) ? source => source.TrySetException(Lost()) : null);
         Complete(_coverWaiters, lsn => IsDropped(lsn) ? source => source.TrySetException(Lost()) : null);
         Complete(_idWaiters, lsn => IsDropped(lsn) ? source => source.TrySetResult(null) : null);
