@@ -39,7 +39,7 @@ internal static class MutantsCommand
     private static WorkerAnswer? Kill(KnownMutant mutant, ulong[] seeds, int jobs)
     {
         WorkerAnswer? killer = null;
-        WorkerPool.Run(seeds, jobs, mutant.Tier == MutantTier.Full, mutant.Id, null, answer =>
+        WorkerPool.Run(seeds, jobs, RunCommand.WorkerArguments(mutant.Tier == MutantTier.Full, mutant.Id, null), answer =>
         {
             killer ??= answer.Failure is null ? null : answer;
             return killer is null;

@@ -24,12 +24,12 @@ internal static class RunCommand
             return code;
         }
 
-        var seeds = CommandOptions.Ranges(options.Find("--seeds") ?? "1-100").ToArray();
         if (options.Has("--worker"))
         {
-            return Work(seeds, options, NeedsOf(mutant ?? options.Find("--like")));
+            return Work(options, NeedsOf(mutant ?? options.Find("--like")));
         }
 
+        var seeds = CommandOptions.Ranges(options.Find("--seeds") ?? "1-100").ToArray();
         return mutant is not null ? RunMutant(mutant, seeds, options)
             : seeds.Length == 1 ? RunOne(seeds[0], options)
             : RunAll(seeds, options);
@@ -125,7 +125,7 @@ internal static class RunCommand
         var jobs = (int)Math.Min(seeds.Length, options.Number("--jobs", Environment.ProcessorCount));
         var (passed, failed, simulatedNs, operations) = (0, 0, 0.0, 0L);
         var failures = new List<(ulong Seed, string Text)>();
-        WorkerPool.Run(seeds, jobs, options.IsFull, null, options.Find("--like"), answer =>
+        WorkerPool.Run(seeds, jobs, WorkerArguments(options.IsFull, null, options.Find("--like")), answer =>
         {
             passed += answer.Failure is null ? 1 : 0;
             failed += answer.Failure is null ? 0 : 1;
@@ -172,7 +172,8 @@ internal static class RunCommand
     {
         var passed = 0;
         ulong? killer = null;
-        WorkerPool.Run(seeds, (int)Math.Min(seeds.Length, options.Number("--jobs", Environment.ProcessorCount)), options.IsFull, mutant, null, answer =>
+        var jobs = (int)Math.Min(seeds.Length, options.Number("--jobs", Environment.ProcessorCount));
+        WorkerPool.Run(seeds, jobs, WorkerArguments(options.IsFull, mutant, null), answer =>
         {
             if (answer.Failure is not null && killer is null)
             {
@@ -186,13 +187,17 @@ internal static class RunCommand
         return End(passed, killer is null ? 0 : 1);
     }
 
+    /// <summary>What starts one of the processes of a run.</summary>
+    internal static IReadOnlyList<string> WorkerArguments(bool isFull, string? mutant, string? like) =>
+        ["run", "--worker", "--tier", isFull ? "full" : "core", .. mutant is null ? (string[])[] : ["--mutant", mutant], .. like is null ? (string[])[] : ["--like", like]];
+
     /// <summary>One of the processes of a run: seeds in, a line for each out.</summary>
-    private static int Work(ulong[] seeds, CommandOptions options, MutantNeeds needs)
+    private static int Work(CommandOptions options, MutantNeeds needs)
     {
-        foreach (var seed in seeds)
+        while (Console.ReadLine() is { } line)
         {
-            var result = SimulationRun.Run(new RunOptions { Seed = seed, IsFull = options.IsFull, Needs = needs });
-            Console.WriteLine(WorkerPool.Encode(result));
+            var seed = ulong.Parse(line, CultureInfo.InvariantCulture);
+            Console.WriteLine(WorkerPool.Encode(SimulationRun.Run(new RunOptions { Seed = seed, IsFull = options.IsFull, Needs = needs })));
         }
 
         return 0;
