@@ -128,6 +128,18 @@ internal sealed partial class Invariants
         }
     }
 
+    /// <summary>A vote stays what it is within its term (R3).</summary>
+    private void CheckVote(SimNode node, RaftCore core, NodeView view)
+    {
+        var (term, vote) = (core.CurrentTerm.Value, core.VotedFor.Value);
+        if (view.Vote.Term == term && view.Vote.For != 0 && view.Vote.For != vote)
+        {
+            Fail($"one vote per term: node {node.Number} voted for {view.Vote.For} in term {term}, and now its vote is {vote}");
+        }
+
+        view.Vote = (term, vote);
+    }
+
     /// <summary>Only voters campaign (R11); transfers end in time (R41).</summary>
     private void CheckRole(SimNode node, RaftCore core, NodeView view)
     {

@@ -94,7 +94,9 @@ internal sealed partial class Invariants
             return true;
         }
 
-        return store.Locate(new LogIndex(index)) is { } place && !node.Disk.HasPending(place.Path, place.Offset, place.Length);
+        // The log may still hold another entry there, which the core has cut.
+        return store.TermAt(new LogIndex(index)) == node.Node.Core.TermAt(new LogIndex(index)) && store.Locate(new LogIndex(index)) is { } place
+            && !node.Disk.HasPending(place.Path, place.Offset, place.Length);
     }
 
     /// <summary>Term and vote that a power cut now would leave.</summary>

@@ -19,6 +19,9 @@ internal sealed partial class Invariants(SimCluster cluster)
     private readonly Dictionary<(long Database, long Index), (ulong Checksum, uint Pages)> _states = [];
     private readonly Dictionary<SimNode, NodeView> _views = [];
 
+    /// <summary>Term of an entry that is committed, and was never seen in a log.</summary>
+    private const long UnknownTerm = -1;
+
     /// <summary>The first thing that does not hold, or null.</summary>
     public string? Failure { get; private set; }
 
@@ -31,8 +34,8 @@ internal sealed partial class Invariants(SimCluster cluster)
     /// <summary>The highest term that had a leader.</summary>
     public long LastLeaderTerm { get; private set; }
 
-    /// <summary>The term of a committed entry; null when nothing is known to be committed there.</summary>
-    public long? CommittedTerm(long index) => index < _committed.Count ? _committed[(int)index].Term : null;
+    /// <summary>The term of a committed entry; null when nothing is known to be committed there, or not which one.</summary>
+    public long? CommittedTerm(long index) => index < _committed.Count && _committed[(int)index].Term != UnknownTerm ? _committed[(int)index].Term : null;
 
     /// <summary>Something does not hold.</summary>
     public void Fail(string text)
@@ -54,7 +57,7 @@ internal sealed partial class Invariants(SimCluster cluster)
         }
 
         var term = CommittedTerm(commit.Index);
-        if (term != commit.Term)
+        if (term is null ? commit.Index > CommittedIndex : term != commit.Term)
         {
             Fail($"acknowledged write: node {node.Number} acknowledged a commit at index {commit.Index} of term {commit.Term}, committed there is {(term is null ? "nothing" : "term " + term)}");
         }
@@ -66,7 +69,9 @@ internal sealed partial class Invariants(SimCluster cluster)
         var core = node.Node!.Core;
         var view = ViewOf(node);
         CheckStart(node, core, view);
-        view.Restart(core);
+        view.Restart(core, CommittedIndex);
+        // What it committed in a step that came to no end, and its disk knows.
+        OnCommit(node, core, view);
         if (core.CurrentTerm.Value < view.HighestTerm && !node.IsDamaged)
         {
             Fail($"terms: node {node.Number} went from term {view.HighestTerm} to {core.CurrentTerm} over a restart");
@@ -101,6 +106,7 @@ internal sealed partial class Invariants(SimCluster cluster)
             return;
         }
 
+        CheckVote(node, core, view);
         OnRole(node, core, view);
         OnCommit(node, core, view);
         if (view.Checked != (core.LastIndex, core.LastTerm, core.ConfigurationIndex))
@@ -186,6 +192,7 @@ internal sealed partial class Invariants(SimCluster cluster)
         }
 
         CheckLeases(node, core);
+        cluster.OnLeader();
         LastLeaderTerm = Math.Max(LastLeaderTerm, term);
         // Removed or demoted by an entry that may still be rolled back it may be needed once more (dissertation section 4.2.2).
         if (core.IsConfigurationCommitted && !core.Configuration.IsVoter(core.Id))
@@ -195,7 +202,7 @@ internal sealed partial class Invariants(SimCluster cluster)
 
         for (var index = 1; index < _committed.Count; index++)
         {
-            if (_committed[index].CommittedIn < term && core.TermAt(new LogIndex(index))?.Value != _committed[index].Term)
+            if (_committed[index].CommittedIn < term && _committed[index].Term != UnknownTerm && core.TermAt(new LogIndex(index))?.Value != _committed[index].Term)
             {
                 Fail($"leader completeness: node {node.Number} leads term {term} without entry {index} of term {_committed[index].Term}, committed in term {_committed[index].CommittedIn}; it has term {core.TermAt(new LogIndex(index))} there");
                 return;
@@ -225,13 +232,17 @@ internal sealed partial class Invariants(SimCluster cluster)
         var isNew = commit >= _committed.Count;
         for (var index = Math.Max(1, view.Commit + 1); index <= commit; index++)
         {
-            var term = core.TermAt(new LogIndex(index))?.Value ?? -1;
+            var term = core.TermAt(new LogIndex(index))?.Value ?? UnknownTerm;
             if (index >= _committed.Count)
             {
                 _committed.Add((term, core.CurrentTerm.Value));
                 _committedAtNs.Add(cluster.Scheduler.NowNs);
             }
-            else if (_committed[(int)index].Term != term)
+            else if (_committed[(int)index].Term == UnknownTerm)
+            {
+                _committed[(int)index] = (term, _committed[(int)index].CommittedIn);
+            }
+            else if (_committed[(int)index].Term != term && term != UnknownTerm)
             {
                 Fail($"state machine safety: node {node.Number} committed an entry of term {term} at {index}, where term {_committed[(int)index].Term} was committed before");
             }
@@ -296,6 +307,9 @@ internal sealed partial class Invariants(SimCluster cluster)
 
         public long HighestTerm { get; set; }
 
+        /// <summary>The vote that was last seen, which need not be on disk yet.</summary>
+        public (long Term, long For) Vote { get; set; }
+
         public long Commit { get; set; }
 
         public long Applied { get; set; }
@@ -322,11 +336,12 @@ internal sealed partial class Invariants(SimCluster cluster)
         /// <summary>Entries up to here were seen to be durable.</summary>
         public long Durable { get; set; }
 
-        public void Restart(RaftCore core)
+        public void Restart(RaftCore core, long committed)
         {
             HasFailed = false;
             Role = RaftRole.Follower;
-            Commit = core.CommitIndex.Value;
+            Vote = default;
+            Commit = Math.Min(core.CommitIndex.Value, committed);
             Applied = 0;
             Durable = 0;
             Checked = default;

@@ -71,6 +71,9 @@ internal sealed class SimCluster
     /// <summary>A node by its id in the cluster, or null.</summary>
     public SimNode? Find(NodeId id) => _nodes.Find(node => node.Node?.Core.Id == id);
 
+    /// <summary>Called in an event of its own as soon as a node leads a term that had no leader; then forgotten.</summary>
+    public List<Action> AtNextLeader { get; } = [];
+
     /// <summary>Whether time goes on in the middle of a node's step.</summary>
     public bool IsInNestedTime { get; private set; }
 
@@ -148,6 +151,13 @@ internal sealed class SimCluster
     public ILogger LoggerOf(SimNode node) => Loggers?.Invoke(node) ?? Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance;
 
     public Dqlite.Net.Engine.ICoreObserver ObserverOf(SimNode node) => new NodeObserver(Invariants, node, Trace?.Observe());
+
+    /// <summary>A term has its leader.</summary>
+    public void OnLeader()
+    {
+        AtNextLeader.ForEach(action => Scheduler.After(0, action));
+        AtNextLeader.Clear();
+    }
 
     /// <summary>After a step of any of the node's workers.</summary>
     public void AfterStep(SimNode node)

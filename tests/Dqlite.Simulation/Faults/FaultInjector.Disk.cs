@@ -132,11 +132,12 @@ internal sealed partial class FaultInjector
         return new[] { data, data + "/log", data + "/databases" }.Where(node.Disk.Exists).SelectMany(directory => node.Disk.ListFiles(directory).Select(name => $"{directory}/{name}"));
     }
 
-    private static string FilePart(Fault fault) => ((fault.Value >> 32) % 5) switch
+    private static string FilePart(Fault fault) => ((fault.Value >> 32) % 6) switch
     {
         0 => "metadata",
         1 => ".meta",
         2 => "/databases/",
+        3 => "log.base",
         _ => "/log/",
     };
 
@@ -175,12 +176,13 @@ internal sealed partial class FaultInjector
     {
         cluster.Log.Say("everything is mended");
         cluster.Network.Heal();
+        cluster.AtNextLeader.Clear();
         foreach (var node in cluster.Nodes)
         {
             node.MendDisk();
             node.Delays.DiskSlowness = 1;
             node.Delays.DiskStuckUntilNs = 0;
-            node.Machine.CrashAtOperation = null;
+            (node.Machine.CrashAtOperation, node.Machine.CrashNear) = (null, null);
             node.Machine.Resume();
             node.Start();
         }

@@ -47,6 +47,10 @@ internal sealed partial class FaultInjector(SimCluster cluster, Admin admin)
             case FaultKind.SlowDisk or FaultKind.StuckDisk or FaultKind.DiskError or FaultKind.FullDisk or FaultKind.BitRot or FaultKind.StaleRead or FaultKind.Wipe:
                 ApplyToDisk(fault, node);
                 break;
+            case FaultKind.Promote or FaultKind.Demote or FaultKind.Remove when (fault.Value >> 50) % 3 == 0:
+                // Asked of a leader in the moment when it becomes one.
+                cluster.AtNextLeader.Add(() => ApplyToCluster(fault, node));
+                break;
             case FaultKind.Transfer or FaultKind.AddNode or FaultKind.Promote or FaultKind.Demote or FaultKind.Remove or FaultKind.ChangeDatabases:
                 ApplyToCluster(fault, node);
                 break;
@@ -82,8 +86,16 @@ internal sealed partial class FaultInjector(SimCluster cluster, Admin admin)
                 break;
             case FaultKind.CrashAtOperation:
                 node.Machine.CrashCutsPower = fault.Value % 3 != 0;
-                node.Machine.CrashAtOperation = node.Machine.Operations + 1 + (long)(fault.Value % 400);
-                StartLater(node, fault.DurationNs);
+                if ((fault.Value >> 12) % 3 == 0)
+                {
+                    node.Machine.CrashNear = (FilePart(fault), (int)((fault.Value >> 16) % 6));
+                }
+                else
+                {
+                    node.Machine.CrashAtOperation = node.Machine.Operations + 1 + (long)(fault.Value % 400);
+                }
+
+                StartAfterCrash(node, fault.DurationNs);
                 break;
             case FaultKind.PowerCutAll:
                 foreach (var each in cluster.Nodes)
@@ -125,6 +137,19 @@ internal sealed partial class FaultInjector(SimCluster cluster, Admin admin)
         if (!node.Machine.IsUp || node.Node is null)
         {
             node.Start();
+        }
+    });
+
+    /// <summary>A crash that was announced may be long in coming.</summary>
+    private void StartAfterCrash(SimNode node, long delayNs) => cluster.Scheduler.After(delayNs, () =>
+    {
+        if (!node.Machine.IsUp || node.Node is null)
+        {
+            node.Start();
+        }
+        else if (node.Machine.CrashAtOperation is not null || node.Machine.CrashNear is not null)
+        {
+            StartAfterCrash(node, delayNs);
         }
     });
 

@@ -89,9 +89,11 @@ internal sealed class Epilogue(SimCluster cluster, DatabaseHistories histories, 
 
     private void CheckDatabases()
     {
-        var leader = cluster.Leader!.Node!;
-        foreach (var node in cluster.Running.Where(node => !node.IsDamaged && node.Node!.AppliedIndex == leader.AppliedIndex))
+        var index = cluster.Leader!.Node!.AppliedIndex;
+        var whole = cluster.Running.Where(node => !node.IsDamaged && node.Node!.AppliedIndex == index).ToArray();
+        foreach (var node in whole)
         {
+            var first = whole[0].Node!;
             foreach (var database in node.Node!.Databases.Published)
             {
                 if (cluster.Tier.Check(database) is { } problem)
@@ -99,10 +101,10 @@ internal sealed class Epilogue(SimCluster cluster, DatabaseHistories histories, 
                     cluster.Invariants.Fail($"database {database.Name} of node {node.Number} is damaged: {problem}");
                 }
 
-                var original = leader.Databases.FindPublished(database.Name);
+                var original = first.Databases.FindPublished(database.Name);
                 if (original is null || !cluster.Tier.Image(original).AsSpan().SequenceEqual(cluster.Tier.Image(database)))
                 {
-                    cluster.Invariants.Fail($"database {database.Name} of node {node.Number} differs from the leader's at index {leader.AppliedIndex}");
+                    cluster.Invariants.Fail($"database {database.Name} of node {node.Number} differs from that of node {whole[0].Number} at index {index}");
                 }
             }
         }

@@ -10,7 +10,7 @@ namespace Dqlite.Simulation.Running;
 /// What must not disturb a healthy cluster, and what it must get over quickly: asked of every run at its end, when nothing else goes wrong.
 /// Liveness, which no look at single events shows.
 /// </summary>
-internal sealed class QuietProbes(SimCluster cluster, Admin admin)
+internal sealed partial class QuietProbes(SimCluster cluster, Admin admin)
 {
     private const int QuietTimeouts = 12;
     private const int ElectionTimeouts = 5;
@@ -32,7 +32,7 @@ internal sealed class QuietProbes(SimCluster cluster, Admin admin)
             return;
         }
 
-        foreach (var probe in new Func<Task>[] { StayQuietAsync, ComeBackAsync, ReplaceLeaderAsync, HandOverAsync, StepDownAsync })
+        foreach (var probe in new Func<Task>[] { StayQuietAsync, ComeBackAsync, ReplaceLeaderAsync, HandOverAsync, StepDownAsync, LoseTransferAsync })
         {
             await probe();
             if (cluster.Invariants.Failure is not null)
@@ -122,7 +122,7 @@ internal sealed class QuietProbes(SimCluster cluster, Admin admin)
         }
 
         await WaitAsync(4);
-        if (context.Core.Role == RaftRole.Leader && cluster.Leader == old)
+        if (context.Core.Role == RaftRole.Leader && old.Node == context)
         {
             cluster.Invariants.Fail($"liveness: leader {old.Number}, which {(hangs ? "has a disk that hangs" : "is cut off")}, still leads after 4 election timeouts");
         }
@@ -133,44 +133,6 @@ internal sealed class QuietProbes(SimCluster cluster, Admin admin)
         if (cluster.Leader?.Node?.CanWrite != true)
         {
             cluster.Invariants.Fail($"liveness: no leader within {ElectionTimeouts} election timeouts after leader {old.Number} was heard again");
-        }
-    }
-
-    /// <summary>Leadership goes where it is asked to go, without waiting for a timeout (R41, R43), and not where it cannot (R42).</summary>
-    private async Task HandOverAsync()
-    {
-        await WaitAsync(2);
-        if (LeaderCore is not { } core)
-        {
-            cluster.Invariants.Fail("liveness: the leader is gone although nothing happened");
-            return;
-        }
-
-        var targets = core.Configuration.Voters.Where(id => id != core.Id && cluster.Find(id) is not null).ToArray();
-        if (targets.Length == 0)
-        {
-            return;
-        }
-
-        await ExpectRefusalsAsync(core);
-        var target = _random.Pick(targets);
-        cluster.Log.Say($"probe: leadership goes from {core.Id} to {target}");
-        await admin.AskAsync(new LeaderRequest(LeaderOperation.Transfer, NodeId: target.Value), cluster.Scheduler.NowNs + TimeoutNs);
-        await WaitAsync(1);
-        if (LeaderCore?.Id != target || cluster.Leader!.Node!.CanWrite != true)
-        {
-            cluster.Invariants.Fail($"transfer: leadership was to go to node {target}; a timeout later {LeaderCore?.Id.ToString() ?? "nobody"} leads");
-        }
-    }
-
-    /// <summary>Whoever cannot lead is no target.</summary>
-    private async Task ExpectRefusalsAsync(RaftCore core)
-    {
-        var nonVoter = core.Configuration.Members.Where(member => member.Role == MemberRole.NonVoter).Select(member => member.Id.Value).FirstOrDefault(9_999_999);
-        var reply = await admin.AskAsync(new LeaderRequest(LeaderOperation.Transfer, NodeId: nonVoter), cluster.Scheduler.NowNs + TimeoutNs);
-        if (reply?.Status != LeaderStatus.Refused || core.IsTransferInProgress)
-        {
-            cluster.Invariants.Fail($"transfer: one to {nonVoter}, which cannot lead, was answered with {reply?.Status.ToString() ?? "nothing"}");
         }
     }
 

@@ -68,6 +68,9 @@ internal sealed class Machine
         set => _crashAtOperation = value ?? long.MaxValue;
     }
 
+    /// <summary>The machine goes down so many operations after the next write to a file whose path contains a part; null: not.</summary>
+    public (string Part, int After)? CrashNear { get; set; }
+
     /// <summary>Whether a crash by count is a power cut; otherwise only the process dies.</summary>
     public bool CrashCutsPower { get; set; } = true;
 
@@ -129,6 +132,19 @@ internal sealed class Machine
     /// <exception cref="MachineDownException">It is down.</exception>
     public bool Begin() => IsUp ? ++Operations >= _crashAtOperation : throw new MachineDownException();
 
+    /// <summary>As <see cref="Begin()"/>, for a write to a file.</summary>
+    /// <exception cref="MachineDownException">It is down.</exception>
+    public bool Begin(string path)
+    {
+        if (CrashNear is { } near && path.Contains(near.Part, StringComparison.Ordinal))
+        {
+            CrashNear = null;
+            _crashAtOperation = Operations + 1 + near.After;
+        }
+
+        return Begin();
+    }
+
     /// <summary>Whether an operation during which the machine goes down still has its effect.</summary>
     public bool LastOperationHappens() => _random.Chance(0.5);
 
@@ -144,7 +160,7 @@ internal sealed class Machine
     /// <summary>The end that <see cref="Begin"/> has announced.</summary>
     public MachineDownException GoDown()
     {
-        _crashAtOperation = long.MaxValue;
+        (CrashAtOperation, CrashNear) = (null, null);
         if (CrashCutsPower)
         {
             PowerOff();

@@ -14,7 +14,7 @@ internal sealed partial class SimDisk
     /// <summary>Decides what becomes of a write.</summary>
     internal WritePlan BeginWrite(SimInode inode, string path, long length, long offset, bool mayBeShort)
     {
-        var isLast = _machine.Begin();
+        var isLast = _machine.Begin(path);
         var errno = _faults.Take(ShimOperation.Write, path);
         if (isLast || errno != 0)
         {
