@@ -59,8 +59,7 @@ internal sealed class InstallReceiver : INodeWork, IDisposable
     }
 
     /// <summary>Any thread: tells the sender.</summary>
-    public void Ack(long sequence, byte status) =>
-        _node.Transport?.Send(From, new NodeMessage(InstallMessages.AckKind, 0, InstallMessages.Ack(_stream, sequence, status)));
+    public void Ack(long sequence, byte status) => _node.Installs.Acks.Send(From, _stream, sequence, status);
 
     /// <summary>Ends the worker and closes the files.</summary>
     public void Dispose()

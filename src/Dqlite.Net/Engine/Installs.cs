@@ -14,6 +14,9 @@ internal sealed class Installs(NodeContext node)
     private bool _isInstalling;
     private (InstallReceiver Receiver, InstallManifest Manifest)? _waiting;
 
+    /// <summary>What is said to those who stream to this node.</summary>
+    public InstallAcks Acks { get; } = new(node);
+
     /// <summary>The log must keep everything above this: a running stream needs it afterwards.</summary>
     public LogIndex? Pin => _senders.Count == 0 ? null : _senders.Min(sender => sender.Index);
 
@@ -81,6 +84,7 @@ internal sealed class Installs(NodeContext node)
         if (_receiver?.From == peer)
         {
             _receiver.Abort();
+            _receiver.Ack(0, 2);
         }
     }
 
@@ -94,7 +98,8 @@ internal sealed class Installs(NodeContext node)
         if (chunk.Sequence == 0 && isBusy)
         {
             // Until the manifest of the last installation is gone, new files under these names would be taken for its own after a crash.
-            node.Transport?.Send(from, new NodeMessage(InstallMessages.AckKind, 0, InstallMessages.Ack(chunk.StreamId, 0, 2)));
+            Acks.Begin(from, chunk.StreamId);
+            Acks.Send(from, chunk.StreamId, 0, 2);
             return;
         }
 
@@ -104,11 +109,14 @@ internal sealed class Installs(NodeContext node)
 #if MUTANTS
             var waiting = _waiting;
 #endif
+            _waiting?.Receiver.Ack(0, 2);
             _waiting = null;
 #if MUTANTS
             _waiting = Mutant.Is("R31") ? waiting : null;
 #endif
             _receiver?.Abort();
+            _receiver?.Ack(0, 2);
+            Acks.Begin(from, chunk.StreamId);
             _receiver = new InstallReceiver(node, from, chunk.StreamId, _receivers.LastOrDefault());
             _receivers.Add(_receiver);
             _receiver.Start(node.Threads);

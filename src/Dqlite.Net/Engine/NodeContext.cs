@@ -225,6 +225,7 @@ internal sealed class NodeContext : INodeServices
         }
 
         Checkpoints.OnTick();
+        Installs.Acks.OnTick();
     }
 
     /// <summary>

@@ -78,6 +78,7 @@ internal sealed class NodeLoop
                 break;
             case NodeEventKind.Connected:
                 _core.PeerConnected(new NodeId(nodeEvent.A), nowNs, _outputs);
+                _node.Installs.Acks.OnConnected(new NodeId(nodeEvent.A));
                 break;
             case NodeEventKind.Disconnected:
                 _core.PeerDisconnected(new NodeId(nodeEvent.A), nowNs, _outputs);

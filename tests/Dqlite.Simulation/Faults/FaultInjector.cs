@@ -121,14 +121,15 @@ internal sealed partial class FaultInjector(SimCluster cluster, Admin admin)
     /// <summary>The process stops here, in the middle of a step, and the world goes on without it.</summary>
     private void PauseNow(SimNode node, long durationNs)
     {
-        if (cluster.IsInNestedTime || !node.Machine.IsUp)
+        var untilNs = Math.Min(cluster.Scheduler.NowNs + durationNs, cluster.Shape.HealAtNs);
+        if (cluster.IsInNestedTime || !node.Machine.IsUp || untilNs <= cluster.Scheduler.NowNs)
         {
             return;
         }
 
         cluster.Log.Say($"node {node.Number} stops in the middle of a step");
         node.Machine.Pause();
-        cluster.RunNestedUntil(() => !node.Machine.IsPaused, cluster.Scheduler.NowNs + durationNs);
+        cluster.RunNestedUntil(() => !node.Machine.IsPaused, untilNs);
         node.Machine.Resume();
     }
 

@@ -89,7 +89,12 @@ internal sealed class Epilogue(SimCluster cluster, DatabaseHistories histories, 
 
     private void CheckDatabases()
     {
-        var index = cluster.Leader!.Node!.AppliedIndex;
+        if (cluster.Leader?.Node?.AppliedIndex is not { } index)
+        {
+            cluster.Invariants.Fail("the leader is gone although nothing goes wrong any more");
+            return;
+        }
+
         var whole = cluster.Running.Where(node => !node.IsDamaged && node.Node!.AppliedIndex == index).ToArray();
         foreach (var node in whole)
         {
