@@ -27,6 +27,7 @@ internal sealed class LogWriter : INodeWork, IDisposable
     private List<Order> _taken = [];
     private INodeWorker? _worker;
     private INodeWorker? _preparer;
+    private LogEntry? _unflushed;
     private long _idleAtNs;
     private bool _marked;
     private bool _failed;
@@ -86,7 +87,9 @@ internal sealed class LogWriter : INodeWork, IDisposable
         _preparer?.Stop();
         if (!abruptly && _worker is not null)
         {
-            RunOnce();
+            while (RunOnce() == NodeWork.Again)
+            {
+            }
         }
     }
 
@@ -144,21 +147,23 @@ internal sealed class LogWriter : INodeWork, IDisposable
 
         _taken.ForEach(_queue.Enqueue);
         _taken.Clear();
-        return _queue.Count > 0 || _entries.Count > 0;
+        return _queue.Count > 0 || _entries.Count > 0 || _unflushed is not null;
     }
 
+    /// <summary>Writes or flushes, one of them in a run: the loop may order something else between the two, and hears of what was flushed afterwards.</summary>
     private long CarryOut()
     {
         _marked = false;
+        FlushWritten();
         while (_queue.TryPeek(out var order))
         {
             if (order.Kind == OrderKind.Append)
             {
                 _entries.AddRange(order.Entries!);
             }
-            else if (!TryFlushAppends())
+            else if (_entries.Count > 0)
             {
-                return _clock() + FullRetryNs;
+                return Write();
             }
             else
             {
@@ -168,8 +173,12 @@ internal sealed class LogWriter : INodeWork, IDisposable
             _queue.Dequeue();
         }
 
-        var done = TryFlushAppends();
-        _idleAtNs = _clock() + (done ? IdleMarkDelayNs : FullRetryNs);
+        if (_entries.Count > 0)
+        {
+            return Write();
+        }
+
+        _idleAtNs = _clock() + IdleMarkDelayNs;
         return _idleAtNs;
     }
 
@@ -206,29 +215,36 @@ internal sealed class LogWriter : INodeWork, IDisposable
         }
     }
 
-    /// <summary>False when there is no room: the entries wait.</summary>
-    private bool TryFlushAppends()
+    /// <summary>When there is no room the entries wait.</summary>
+    private long Write()
     {
-        if (_entries.Count == 0)
-        {
-            return true;
-        }
-
         var last = _entries[^1];
         if (!TryAppend())
         {
-            return false;
+            _idleAtNs = _clock() + FullRetryNs;
+            return _idleAtNs;
+        }
+
+        _unflushed = last;
+        _entries.Clear();
+        return NodeWork.Again;
+    }
+
+    private void FlushWritten()
+    {
+        if (_unflushed is not { } last)
+        {
+            return;
         }
 
         _log.Flush();
-        _entries.Clear();
+        _unflushed = null;
         if (_log.AvailableBytes < _prepareBelowBytes)
         {
             _preparer?.Wake();
         }
 
         _inbox.Post(new NodeEvent(NodeEventKind.EntriesPersisted, null, last.Index.Value, last.Term.Value));
-        return true;
     }
 
     private bool TryAppend()

@@ -14,6 +14,11 @@ internal sealed partial class Invariants
     /// <summary>A node starts: it has the vote that it gave, and all that it acknowledged.</summary>
     private void CheckStart(SimNode node, RaftCore core, NodeView view)
     {
+        if (view.Rot is { IsProven: true } rot && core.FirstIndex.Value <= rot.Index && core.LastIndex.Value < rot.Index)
+        {
+            Fail($"log: node {node.Number} starts with a log up to {core.LastIndex}; entry {rot.Index} is rotten, and later ones said that it was durable");
+        }
+
         if (node.IsDamaged)
         {
             return;

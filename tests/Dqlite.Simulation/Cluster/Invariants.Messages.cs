@@ -83,6 +83,37 @@ internal sealed partial class Invariants
         }
 
         view.Durable = Math.Max(view.Durable, match);
+        if (view.Rot is { IsProven: false } rot && match > rot.LogEnd)
+        {
+            view.Rot = rot with { IsProven = true };
+        }
+    }
+
+    /// <summary>Bits of a file have changed: an entry of the log may have gone, and later records may say that it was durable.</summary>
+    public void OnRot(SimNode node, string path)
+    {
+        if (node.Node is not { } context)
+        {
+            return;
+        }
+
+        var store = context.Store;
+        var view = ViewOf(node);
+        if (view.Rot is { } earlier)
+        {
+            // This time it may have hit the records that prove something.
+            view.Rot = earlier with { LogEnd = store.LastIndex.Value, IsProven = false };
+            return;
+        }
+
+        for (var index = store.FirstIndex.Value; index <= store.DurableIndex.Value; index++)
+        {
+            if (store.Locate(new LogIndex(index)) is { } place && place.Path == path && node.Disk.HasRot(path, place.Offset, place.Length))
+            {
+                view.Rot = new RottenEntry(index, store.LastIndex.Value, false);
+                return;
+            }
+        }
     }
 
     /// <summary>Whether a power cut now would leave the entry.</summary>
@@ -120,6 +151,7 @@ internal sealed partial class Invariants
             var view = ViewOf(node);
             view.Durable = Math.Min(view.Durable, from.Value - 1);
             view.MustHold = Math.Min(view.MustHold, from.Value - 1);
+            view.Rot = view.Rot?.Index >= from.Value ? null : view.Rot;
             if (view.AcknowledgedIn(node.Node!.Core.CurrentTerm.Value) >= from.Value)
             {
                 Fail($"log: node {node.Number} truncates from {from}, and it acknowledged {view.AcknowledgedIn(node.Node.Core.CurrentTerm.Value)} in the same term {node.Node.Core.CurrentTerm}");

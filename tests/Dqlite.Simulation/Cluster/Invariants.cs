@@ -296,6 +296,12 @@ internal sealed partial class Invariants(SimCluster cluster)
         }
     }
 
+    /// <summary>An entry whose record was damaged on the disk.</summary>
+    /// <param name="Index">Which.</param>
+    /// <param name="LogEnd">Where the log ended then.</param>
+    /// <param name="IsProven">Whether records behind that end, which are whole, say that it was durable.</param>
+    private sealed record RottenEntry(long Index, long LogEnd, bool IsProven);
+
     /// <summary>What is known of one node, over all its lives.</summary>
     private sealed class NodeView
     {
@@ -332,6 +338,9 @@ internal sealed partial class Invariants(SimCluster cluster)
 
         /// <summary>Acknowledged, and not truncated since: its disk holds it.</summary>
         public long MustHold { get; set; }
+
+        /// <summary>The lowest entry that rotted, or null.</summary>
+        public RottenEntry? Rot { get; set; }
 
         /// <summary>Entries up to here were seen to be durable.</summary>
         public long Durable { get; set; }

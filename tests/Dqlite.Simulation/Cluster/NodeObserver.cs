@@ -6,7 +6,7 @@ using Dqlite.Simulation.Tracing;
 namespace Dqlite.Simulation.Cluster;
 
 /// <summary>Hands what happens at one node's core to the invariants and to the trace.</summary>
-internal sealed class NodeObserver(Invariants invariants, SimNode node, Tracing.ICoreObserver? trace) : Dqlite.Net.Engine.ICoreObserver
+internal sealed class NodeObserver(SimCluster cluster, SimNode node, Tracing.ICoreObserver? trace) : Dqlite.Net.Engine.ICoreObserver
 {
     private RaftCore Core => node.Node!.Core;
 
@@ -28,14 +28,18 @@ internal sealed class NodeObserver(Invariants invariants, SimNode node, Tracing.
 
     public void OnHardStatePersisted(HardState state) => trace?.OnInput(Core, CoreInput.HardStatePersisted(state));
 
-    public void OnSnapshotSending(NodeId to, LogIndex index) => trace?.OnSnapshotSending(Core, to, index);
+    public void OnSnapshotSending(NodeId to, LogIndex index)
+    {
+        cluster.OnSnapshotSending(node, to);
+        trace?.OnSnapshotSending(Core, to, index);
+    }
 
     public void OnSnapshotInstalling(NodeId from, LogIndex index, Term term) => trace?.OnInput(Core, CoreInput.SnapshotInstalled(from, index, term));
 
     public void OnOutputs(RaftOutputs outputs)
     {
-        invariants.OnAppended(node, outputs);
-        invariants.OnOutputs(node, outputs);
+        cluster.Invariants.OnAppended(node, outputs);
+        cluster.Invariants.OnOutputs(node, outputs);
         trace?.OnOutputs(Core, outputs);
     }
 }

@@ -74,6 +74,9 @@ internal sealed class SimCluster
     /// <summary>Called in an event of its own as soon as a node leads a term that had no leader; then forgotten.</summary>
     public List<Action> AtNextLeader { get; } = [];
 
+    /// <summary>As <see cref="AtNextLeader"/>, when a node begins to stream a snapshot to another one.</summary>
+    public List<Action<SimNode, SimNode>> AtNextSnapshot { get; } = [];
+
     /// <summary>Whether time goes on in the middle of a node's step.</summary>
     public bool IsInNestedTime { get; private set; }
 
@@ -150,13 +153,23 @@ internal sealed class SimCluster
 
     public ILogger LoggerOf(SimNode node) => Loggers?.Invoke(node) ?? Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance;
 
-    public Dqlite.Net.Engine.ICoreObserver ObserverOf(SimNode node) => new NodeObserver(Invariants, node, Trace?.Observe());
+    public Dqlite.Net.Engine.ICoreObserver ObserverOf(SimNode node) => new NodeObserver(this, node, Trace?.Observe());
 
     /// <summary>A term has its leader.</summary>
     public void OnLeader()
     {
         AtNextLeader.ForEach(action => Scheduler.After(0, action));
         AtNextLeader.Clear();
+    }
+
+    /// <summary>A snapshot is on its way.</summary>
+    public void OnSnapshotSending(SimNode from, NodeId to)
+    {
+        if (Find(to) is { } receiver)
+        {
+            AtNextSnapshot.ForEach(action => Scheduler.After(0, () => action(from, receiver)));
+            AtNextSnapshot.Clear();
+        }
     }
 
     /// <summary>After a step of any of the node's workers.</summary>

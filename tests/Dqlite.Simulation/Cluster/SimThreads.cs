@@ -14,6 +14,9 @@ internal sealed class WorkDelays(SeededRandom random)
     /// <summary>Until this moment of the true time nothing that waits for the disk goes on.</summary>
     public long DiskStuckUntilNs { get; set; }
 
+    /// <summary>As <see cref="DiskStuckUntilNs"/>, for the log's file alone.</summary>
+    public long LogStuckUntilNs { get; set; }
+
     /// <summary>Draws a delay.</summary>
     public long Draw(string name, long nowNs)
     {
@@ -28,7 +31,8 @@ internal sealed class WorkDelays(SeededRandom random)
             delay += random.Between(1_000 * Microsecond, 20_000 * Microsecond);
         }
 
-        return Math.Max(delay, DiskStuckUntilNs - nowNs);
+        var untilNs = name.StartsWith("dqlite-log", StringComparison.Ordinal) ? Math.Max(DiskStuckUntilNs, LogStuckUntilNs) : DiskStuckUntilNs;
+        return Math.Max(delay, untilNs - nowNs);
     }
 }
 
@@ -69,7 +73,7 @@ internal sealed class SimThreads : INodeThreads
     }
 
     /// <inheritdoc/>
-    public void Wait(Task task) => _waitFor(() => task.IsCompleted);
+    public void Wait(Task task) => _waitFor(() => task.IsCompleted || !_machine.IsUp || _machine.Life != _life);
 
     /// <summary>The process is gone.</summary>
     public void End()

@@ -92,6 +92,15 @@ internal enum FaultKind
 
     /// <summary>The wall clock of a node jumps by up to an hour.</summary>
     WallClockJump,
+
+    /// <summary>A byte in a page of the next snapshot stream to a node changes before it leaves.</summary>
+    DamagedStream,
+
+    /// <summary>The next snapshot stream is held up while leadership moves on.</summary>
+    LateSnapshot,
+
+    /// <summary>An entry is replaced in one log, stays in another, and comes back (Raft figure 8).</summary>
+    FigureEight,
 }
 
 /// <summary>One fault of a run; everything about it was drawn beforehand, so that it can be left out without changing the others.</summary>
@@ -134,6 +143,9 @@ internal static class FaultCatalog
         FaultKind.AddNode or FaultKind.Promote or FaultKind.Demote or FaultKind.Remove => MutantNeeds.Membership,
         FaultKind.ChangeDatabases => MutantNeeds.ManyDatabases,
         FaultKind.WallClockJump => MutantNeeds.WallClockJumps,
+        FaultKind.DamagedStream => MutantNeeds.DamagedStreams,
+        FaultKind.LateSnapshot => MutantNeeds.SmallLog,
+        FaultKind.FigureEight => MutantNeeds.FourVoters,
         _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, "Unknown fault."),
     };
 }

@@ -79,7 +79,7 @@ internal sealed partial class FaultInjector
                 cluster.Scheduler.After(fault.DurationNs, () => node.Delays.DiskSlowness = 1);
                 break;
             case FaultKind.StuckDisk:
-                node.Delays.DiskStuckUntilNs = cluster.Scheduler.NowNs + fault.DurationNs;
+                GetStuck(fault, node);
                 break;
             case FaultKind.FullDisk:
                 node.HasDiskErrors = true;
@@ -112,6 +112,29 @@ internal sealed partial class FaultInjector
         }
     }
 
+    /// <summary>The whole disk hangs, or one file of it; somebody may pull the plug meanwhile.</summary>
+    private void GetStuck(Fault fault, SimNode node)
+    {
+        var untilNs = cluster.Scheduler.NowNs + fault.DurationNs;
+        if (fault.Value % 3 == 0)
+        {
+            node.Delays.LogStuckUntilNs = untilNs;
+        }
+        else
+        {
+            node.Delays.DiskStuckUntilNs = untilNs;
+        }
+
+        if ((fault.Value >> 8) % 3 == 0)
+        {
+            cluster.Scheduler.After(fault.DurationNs * 2 / 3, () =>
+            {
+                node.Machine.PowerOff();
+                StartLater(node, fault.DurationNs / 3);
+            });
+        }
+    }
+
     private void Rot(Fault fault, SimNode node)
     {
         var files = FilesOf(node).Where(path => path.Contains(FilePart(fault), StringComparison.Ordinal)).ToArray();
@@ -120,6 +143,13 @@ internal sealed partial class FaultInjector
             node.IsDamaged = true;
             var path = files[(int)(fault.Value % (ulong)files.Length)];
             node.Disk.FlipBits(path, 0, Math.Max(1, node.Disk.Content(path)?.Length ?? 1), 1 + (int)(fault.Value >> 60));
+            cluster.Invariants.OnRot(node, path);
+            if ((fault.Value >> 20) % 2 == 0)
+            {
+                // A log is read at the next start alone.
+                cluster.Scheduler.After(fault.DurationNs / 2, node.Machine.Kill);
+                StartLater(node, fault.DurationNs);
+            }
         }
     }
 
@@ -177,11 +207,12 @@ internal sealed partial class FaultInjector
         cluster.Log.Say("everything is mended");
         cluster.Network.Heal();
         cluster.AtNextLeader.Clear();
+        cluster.AtNextSnapshot.Clear();
         foreach (var node in cluster.Nodes)
         {
             node.MendDisk();
             node.Delays.DiskSlowness = 1;
-            node.Delays.DiskStuckUntilNs = 0;
+            (node.Delays.DiskStuckUntilNs, node.Delays.LogStuckUntilNs) = (0, 0);
             (node.Machine.CrashAtOperation, node.Machine.CrashNear) = (null, null);
             node.Machine.Resume();
             node.Start();

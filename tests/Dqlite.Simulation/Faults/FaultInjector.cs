@@ -54,6 +54,15 @@ internal sealed partial class FaultInjector(SimCluster cluster, Admin admin)
             case FaultKind.Transfer or FaultKind.AddNode or FaultKind.Promote or FaultKind.Demote or FaultKind.Remove or FaultKind.ChangeDatabases:
                 ApplyToCluster(fault, node);
                 break;
+            case FaultKind.DamagedStream:
+                cluster.Network.DamageNextPages(node.Number);
+                break;
+            case FaultKind.LateSnapshot:
+                HoldNextSnapshot(fault);
+                break;
+            case FaultKind.FigureEight:
+                _tasks.Add(PlayFigureEightAsync(node));
+                break;
             case FaultKind.WallClockJump:
                 node.JumpWallClock((long)(fault.Value % 7_200_000_000_000) - 3_600_000_000_000);
                 break;

@@ -12,7 +12,7 @@ internal sealed class FullWorld : IDisposable
     public FullWorld(SimCluster cluster)
     {
         _cluster = cluster;
-        ShimDisk.Clock = () => _cluster.Current?.Clock.LocalNs ?? _cluster.Scheduler.NowNs;
+        ShimDisk.Clock = Now;
         ShimDisk.WakeAll = () => _wakes++;
         ShimDisk.Wait = Wait;
     }
@@ -25,11 +25,14 @@ internal sealed class FullWorld : IDisposable
         ShimDisk.Wait = null;
     }
 
+    /// <summary>For a thread of a process that is gone every deadline has passed: it leaves SQLite, and is forgotten.</summary>
+    private long Now() => _cluster.Current is not { } node ? _cluster.Scheduler.NowNs : node.Machine.IsUp ? node.Clock.LocalNs : long.MaxValue / 2;
+
     private bool Wait(long deadlineNs)
     {
         var node = _cluster.Current ?? throw new InvalidOperationException("Native code waits, and runs on no node.");
         var seen = _wakes;
         var atNs = deadlineNs == long.MaxValue ? _cluster.Scheduler.NowNs + (30L * 1_000_000_000) : node.Clock.TrueOf(deadlineNs);
-        return _cluster.RunNestedUntil(() => _wakes != seen, atNs) || node.Clock.LocalNs < deadlineNs;
+        return _cluster.RunNestedUntil(() => _wakes != seen || !node.Machine.IsUp, atNs) || Now() < deadlineNs;
     }
 }

@@ -45,6 +45,31 @@ internal sealed partial class QuietProbes
         }
     }
 
+    /// <summary>The order to campaign arrives when another node leads already: it is obeyed no more (R39).</summary>
+    private async Task DelayTransferAsync()
+    {
+        await WaitAsync(2);
+        if (cluster.Leader is not { Node.Core: { Configuration: { Voters.Count: >= 3 } configuration } core } leader)
+        {
+            return;
+        }
+
+        var others = configuration.Voters.Where(id => id != core.Id).Select(cluster.Find).OfType<SimNode>().ToArray();
+        var (late, next) = (others[0], others[1]);
+        cluster.Log.Say($"probe: leadership is to go from {leader.Number} to {late.Number}, which hears of it late, and goes to {next.Number}");
+        cluster.Network.Link(leader.Number, late.Number).Clog(cluster.Scheduler.NowNs + (4 * TimeoutNs));
+        await admin.AskAsync(new LeaderRequest(LeaderOperation.Transfer, NodeId: late.Node!.Core.Id.Value), cluster.Scheduler.NowNs + 1);
+        await WaitAsync(2);
+        await admin.AskAsync(new LeaderRequest(LeaderOperation.Transfer, NodeId: next.Node!.Core.Id.Value), cluster.Scheduler.NowNs + 1);
+        await WaitAsync(1);
+        if (cluster.Leader == next)
+        {
+            await ExpectNoElectionAsync($"an order to campaign came late to node {late.Number}", 4);
+        }
+
+        await WaitAsync(3);
+    }
+
     /// <summary>
     /// Who was told to campaign is not heard, and comes back with a high term and a short log while only just a majority is left: those with the
     /// longer log and the lower term must learn of it (R7).
@@ -65,6 +90,12 @@ internal sealed partial class QuietProbes
         await admin.AskAsync(new LeaderRequest(LeaderOperation.Transfer, NodeId: target.Node!.Core.Id.Value), cluster.Scheduler.NowNs + 1);
         await WaitAsync(1);
         cluster.Network.Isolate(target.Number);
+        foreach (var node in cluster.Nodes)
+        {
+            // Else what it has said arrives in the end.
+            cluster.Network.Break(target.Number, node.Number);
+        }
+
         await WaitAsync(1);
         var reply = await admin.AskAsync(new LeaderRequest(LeaderOperation.CreateDatabase, "lost", cluster.Tier.PageSize), cluster.Scheduler.NowNs + (2 * TimeoutNs));
         if (target.Node is not { } lost || lost.Core.CurrentTerm <= term || reply?.Status != LeaderStatus.Done || cluster.Leader != leader)

@@ -22,7 +22,7 @@ internal sealed partial class QuietProbes(SimCluster cluster, Admin admin)
     private RaftCore? LeaderCore => cluster.Leader?.Node?.Core;
 
     /// <summary>How long all of them take at most.</summary>
-    public static long MaxNs(SimShape shape) => 120 * shape.ElectionTimeoutNs;
+    public static long MaxNs(SimShape shape) => 150 * shape.ElectionTimeoutNs;
 
     /// <summary>Runs them, as long as nothing was found.</summary>
     public async Task RunAsync()
@@ -32,7 +32,7 @@ internal sealed partial class QuietProbes(SimCluster cluster, Admin admin)
             return;
         }
 
-        foreach (var probe in new Func<Task>[] { StayQuietAsync, ComeBackAsync, ReplaceLeaderAsync, HandOverAsync, StepDownAsync, LoseTransferAsync })
+        foreach (var probe in new Func<Task>[] { StayQuietAsync, ComeBackAsync, ReplaceLeaderAsync, HandOverAsync, StepDownAsync, LoseTailAsync, DelayTransferAsync, LoseTransferAsync })
         {
             await probe();
             if (cluster.Invariants.Failure is not null)
@@ -133,6 +133,34 @@ internal sealed partial class QuietProbes(SimCluster cluster, Admin admin)
         if (cluster.Leader?.Node?.CanWrite != true)
         {
             cluster.Invariants.Fail($"liveness: no leader within {ElectionTimeouts} election timeouts after leader {old.Number} was heard again");
+        }
+    }
+
+    /// <summary>The last entry of all is lost with its connection: it is sent again though nothing comes behind it (R44).</summary>
+    private async Task LoseTailAsync()
+    {
+        await WaitAsync(2);
+        if (cluster.Leader is not { Node.Core: { } core } leader)
+        {
+            return;
+        }
+
+        var followers = cluster.Running.Where(node => node != leader && core.Configuration.Find(node.Node!.Core.Id) is not null
+            && core.Configuration.Voters.Count(id => id != node.Node.Core.Id) >= core.Configuration.Majority).ToArray();
+        if (followers.Length == 0)
+        {
+            return;
+        }
+
+        var follower = _random.Pick(followers);
+        cluster.Log.Say($"probe: an entry is lost on its way to node {follower.Number}");
+        cluster.Network.Link(leader.Number, follower.Number).Clog(cluster.Scheduler.NowNs + TimeoutNs);
+        await admin.AskAsync(new LeaderRequest(LeaderOperation.CreateDatabase, "tail", cluster.Tier.PageSize), cluster.Scheduler.NowNs + (TimeoutNs / 2));
+        cluster.Network.Break(leader.Number, follower.Number);
+        await WaitAsync(ElectionTimeouts);
+        if (cluster.Leader == leader && follower.Node?.AppliedIndex != leader.Node?.AppliedIndex)
+        {
+            cluster.Invariants.Fail($"liveness: node {follower.Number} has applied {follower.Node?.AppliedIndex} and the leader {leader.Node?.AppliedIndex}, {ElectionTimeouts} election timeouts after a connection broke");
         }
     }
 

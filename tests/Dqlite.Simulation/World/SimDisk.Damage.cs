@@ -24,6 +24,9 @@ internal sealed partial class SimDisk
     public bool FlipBits(string path, long offset, long length, int count = 1) =>
         _names.FindDurable(path)?.FlipBits(offset, length, count, _random) ?? false;
 
+    /// <summary>Whether bits of this range were flipped.</summary>
+    public bool HasRot(string path, long offset, long length) => _names.Find(path)?.HasRot(offset, length) ?? false;
+
     /// <summary>Whether a power cut now could take bytes of this range away, or their file's name.</summary>
     public bool HasPending(string path, long offset, long length)
     {

@@ -21,6 +21,7 @@ internal sealed partial class SimInode(ulong number)
     private readonly SectorSet _pending = new();
     private readonly SectorSet _overwrittenSectors = new();
     private readonly List<int> _earlierSectors = [];
+    private readonly List<int> _rotten = [];
     private byte[] _earlierBytes = [];
     private byte[] _content = [];
     private byte[] _durable = [];
@@ -159,15 +160,23 @@ internal sealed partial class SimInode(ulong number)
             return true;
         }
 
-        for (var sector = (int)offset / SectorBytes; sector * SectorBytes < end; sector++)
+        // A sector may wait because of other bytes in it: those of the range are safe when all that it may come back with has them.
+        return !SameBytes((int)offset, end) || HasOtherEarlierState((int)offset, end);
+    }
+
+    private bool HasOtherEarlierState(int from, int to)
+    {
+        for (var i = 0; i < _earlierSectors.Count; i++)
         {
-            if (_pending.Contains(sector))
+            var start = _earlierSectors[i] * SectorBytes;
+            var (first, last) = (Math.Max(from, start), Math.Min(Math.Min(to, start + SectorBytes), _content.Length));
+            if (first < last && !_content.AsSpan(first, last - first).SequenceEqual(_earlierBytes.AsSpan((i * SectorBytes) + first - start, last - first)))
             {
                 return true;
             }
         }
 
-        return !SameBytes((int)offset, end);
+        return false;
     }
 
     /// <summary>What was synced.</summary>
@@ -195,6 +204,7 @@ internal sealed partial class SimInode(ulong number)
             var position = random.Between((int)offset, end - 1);
             var mask = (byte)(1 << random.Next(8));
             _durable[position] ^= mask;
+            _rotten.Add(position);
             if (position < Length && !_pending.Contains(position / SectorBytes))
             {
                 _content[position] ^= mask;
@@ -203,6 +213,9 @@ internal sealed partial class SimInode(ulong number)
 
         return true;
     }
+
+    /// <summary>Whether bits of a range were flipped.</summary>
+    public bool HasRot(long offset, long length) => _rotten.Exists(position => position >= offset && position < offset + length);
 
     private static void Reserve([NotNull] ref byte[]? buffer, int length)
     {

@@ -1,3 +1,4 @@
+using Dqlite.Net.Engine;
 using Dqlite.Net.Transport;
 using Dqlite.Raft;
 
@@ -16,6 +17,7 @@ internal sealed partial class SimNetwork
     private readonly SeededRandom _random;
     private readonly List<SimHost> _hosts = [];
     private readonly List<SimLink> _links = [];
+    private readonly HashSet<int> _damaged = [];
     private readonly Dictionary<(int From, int To), SimLink> _linksByEnds = [];
 
     /// <summary>Creates a network without machines.</summary>
@@ -113,6 +115,23 @@ internal sealed partial class SimNetwork
                 pipe.Connection.Break();
             }
         }
+    }
+
+    /// <summary>A byte of the next page of a snapshot stream to a machine changes before it leaves: no checksum of a frame tells.</summary>
+    public void DamageNextPages(int to) => _damaged.Add(to);
+
+    /// <summary>What leaves in the place of a message.</summary>
+    internal PeerMessage Damage(NodeId to, PeerMessage message)
+    {
+        if (message is not StreamChunk { Kind: InstallMessages.PagesChunk } chunk || _hosts.Find(host => host.Machine.NodeId == to) is not { } host
+            || !_damaged.Remove(host.Machine.Number))
+        {
+            return message;
+        }
+
+        var body = chunk.Body.ToArray();
+        body[^1] ^= 1;
+        return chunk with { Body = body };
     }
 
     /// <summary>The way from one machine to another.</summary>

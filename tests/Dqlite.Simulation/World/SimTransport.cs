@@ -109,7 +109,7 @@ internal sealed class SimTransport : IPeerTransport
     public bool Send(NodeId to, PeerMessage message)
     {
         CheckUp();
-        var outgoing = PeerMessageCodec.Encode(message, _context.Options.MaxMessageBytes);
+        var outgoing = PeerMessageCodec.Encode(_network.Damage(to, message), _context.Options.MaxMessageBytes);
         var isLast = _host.Machine.Begin();
         var isTaken = false;
         if (!isLast || _host.Machine.LastOperationHappens())
