@@ -128,6 +128,9 @@ internal sealed class SimNode
         HasDiskErrors = false;
     }
 
+    /// <summary>What waited for a disk that hung goes on now, not when it was thought to.</summary>
+    public void WakeWorkers() => _threads?.WakeAll();
+
     /// <summary>Somebody sets the wall clock.</summary>
     public void JumpWallClock(long byNs) => WallOffsetNs += byNs;
 

@@ -17,6 +17,9 @@ internal sealed class WorkDelays(SeededRandom random)
     /// <summary>As <see cref="DiskStuckUntilNs"/>, for the log's file alone.</summary>
     public long LogStuckUntilNs { get; set; }
 
+    /// <summary>As <see cref="DiskStuckUntilNs"/>, for checkpoints alone.</summary>
+    public long CheckpointStuckUntilNs { get; set; }
+
     /// <summary>Draws a delay.</summary>
     public long Draw(string name, long nowNs)
     {
@@ -31,8 +34,10 @@ internal sealed class WorkDelays(SeededRandom random)
             delay += random.Between(1_000 * Microsecond, 20_000 * Microsecond);
         }
 
-        var untilNs = name.StartsWith("dqlite-log", StringComparison.Ordinal) ? Math.Max(DiskStuckUntilNs, LogStuckUntilNs) : DiskStuckUntilNs;
-        return Math.Max(delay, untilNs - nowNs);
+        var untilNs = name.StartsWith("dqlite-log", StringComparison.Ordinal) ? LogStuckUntilNs
+            : name.StartsWith("dqlite-checkpoint", StringComparison.Ordinal) ? CheckpointStuckUntilNs
+            : 0;
+        return Math.Max(delay, Math.Max(untilNs, DiskStuckUntilNs) - nowNs);
     }
 }
 
@@ -82,6 +87,15 @@ internal sealed class SimThreads : INodeThreads
         foreach (var worker in _workers.ToArray())
         {
             worker.Stop();
+        }
+    }
+
+    /// <summary>Everything runs soon.</summary>
+    public void WakeAll()
+    {
+        foreach (var worker in _workers.ToArray())
+        {
+            worker.Wake();
         }
     }
 

@@ -99,6 +99,9 @@ internal enum FaultKind
     /// <summary>The next snapshot stream is held up while leadership moves on.</summary>
     LateSnapshot,
 
+    /// <summary>A snapshot waits for a checkpoint that does not end, and comes a second time.</summary>
+    SnapshotTwice,
+
     /// <summary>An entry is replaced in one log, stays in another, and comes back (Raft figure 8).</summary>
     FigureEight,
 }
@@ -144,7 +147,7 @@ internal static class FaultCatalog
         FaultKind.ChangeDatabases => MutantNeeds.ManyDatabases,
         FaultKind.WallClockJump => MutantNeeds.WallClockJumps,
         FaultKind.DamagedStream => MutantNeeds.DamagedStreams,
-        FaultKind.LateSnapshot => MutantNeeds.SmallLog,
+        FaultKind.LateSnapshot or FaultKind.SnapshotTwice => MutantNeeds.SmallLog,
         FaultKind.FigureEight => MutantNeeds.FourVoters,
         _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, "Unknown fault."),
     };

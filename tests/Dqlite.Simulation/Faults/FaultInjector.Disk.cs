@@ -212,7 +212,7 @@ internal sealed partial class FaultInjector
         {
             node.MendDisk();
             node.Delays.DiskSlowness = 1;
-            (node.Delays.DiskStuckUntilNs, node.Delays.LogStuckUntilNs) = (0, 0);
+            (node.Delays.DiskStuckUntilNs, node.Delays.LogStuckUntilNs, node.Delays.CheckpointStuckUntilNs) = (0, 0, 0);
             (node.Machine.CrashAtOperation, node.Machine.CrashNear) = (null, null);
             node.Machine.Resume();
             node.Start();

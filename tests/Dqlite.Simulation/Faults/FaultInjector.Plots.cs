@@ -17,13 +17,68 @@ internal sealed partial class FaultInjector
     });
 
     /// <summary>
+    /// A follower whose checkpoint does not end is cut off until it needs a snapshot; that one arrives and waits for the checkpoint, its connection
+    /// breaks, and while the next one arrives the checkpoint ends.
+    /// </summary>
+    private async Task SendSnapshotTwiceAsync(Fault fault, SimNode follower)
+    {
+        var timeoutNs = cluster.Shape.ElectionTimeoutNs;
+        follower.Delays.CheckpointStuckUntilNs = cluster.Scheduler.NowNs + (60 * timeoutNs);
+        await UntilAsync(() => follower.Node?.Databases.All.Any(database => database.IsCheckpointing) == true, 6);
+        if (follower.Node?.Databases.All.Any(database => database.IsCheckpointing) != true || follower == cluster.Leader)
+        {
+            follower.Delays.CheckpointStuckUntilNs = 0;
+            return;
+        }
+
+        cluster.Log.Say($"node {follower.Number} has a checkpoint that does not end, and is cut off");
+        cluster.Network.Isolate(follower.Number);
+        await UntilAsync(() => cluster.Leader?.Node?.Core.FirstIndex > follower.Node?.Core.LastIndex.Next, 40);
+        var begun = 0;
+        SimNode? sender = null;
+        Expect();
+        cluster.Network.Heal();
+        await UntilAsync(() => begun == 1, 4);
+        await cluster.Waits.Delay(timeoutNs / 2);
+        if (sender is not null)
+        {
+            cluster.Network.Break(sender.Number, follower.Number);
+        }
+
+        await UntilAsync(() => begun == 2, 4);
+        await cluster.Waits.Delay((long)(fault.Value % (ulong)(timeoutNs / 4)));
+        follower.Delays.CheckpointStuckUntilNs = 0;
+        follower.WakeWorkers();
+
+        void Expect() => cluster.AtNextSnapshot.Add((from, to) =>
+        {
+            sender = from;
+            begun += to == follower ? 1 : 0;
+            if (begun < 2)
+            {
+                Expect();
+            }
+        });
+    }
+
+    /// <summary>
     /// Raft figure 8: a leader's entries reach one follower; the others elect a second leader, whose log replaces them at the first one and goes no
     /// further; the follower wins with those that have neither, and commits what was replaced.
     /// </summary>
-    private async Task PlayFigureEightAsync(SimNode first)
+    private async Task PlayFigureEightAsync()
     {
+        if (Voters().Count < FigureEightVoters)
+        {
+            return;
+        }
+
+        // Everybody is needed.
+        cluster.Network.Heal();
+        Voters().ForEach(voter => voter.Machine.Resume());
+        Voters().ForEach(voter => voter.Start());
+        await UntilAsync(() => cluster.Leader?.Node?.CanWrite == true && Voters().TrueForAll(voter => voter.Node is not null), 8);
         var voters = Voters();
-        if (first != cluster.Leader || voters.Count < FigureEightVoters || voters.Exists(voter => voter.Node is null || voter.IsDamaged))
+        if (cluster.Leader is not { } first || voters.Count < FigureEightVoters || voters.Exists(voter => voter.Node is null))
         {
             return;
         }
@@ -39,7 +94,7 @@ internal sealed partial class FaultInjector
             {
                 cluster.Log.Say($"figure 8: node {second.Number} leads, and node {first.Number} alone hears it");
                 cluster.Network.Split([first.Number, second.Number]);
-                voters.ForEach(voter => cluster.Network.Break(second.Number, voter.Number));
+                voters.Where(voter => voter != first).ToList().ForEach(voter => cluster.Network.Break(second.Number, voter.Number));
             }
         });
         await UntilAsync(() => first.Node?.Core.LastTerm > term && follower.Node?.Core is { CurrentTerm: var now, Role: Raft.RaftRole.Leader } && now > term, 12);

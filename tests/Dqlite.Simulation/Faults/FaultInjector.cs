@@ -60,8 +60,11 @@ internal sealed partial class FaultInjector(SimCluster cluster, Admin admin)
             case FaultKind.LateSnapshot:
                 HoldNextSnapshot(fault);
                 break;
+            case FaultKind.SnapshotTwice:
+                _tasks.Add(SendSnapshotTwiceAsync(fault, node));
+                break;
             case FaultKind.FigureEight:
-                _tasks.Add(PlayFigureEightAsync(node));
+                _tasks.Add(PlayFigureEightAsync());
                 break;
             case FaultKind.WallClockJump:
                 node.JumpWallClock((long)(fault.Value % 7_200_000_000_000) - 3_600_000_000_000);
