@@ -26,9 +26,11 @@ internal sealed class Replicator(NodeContext node)
     public void TryOpenDrafting()
     {
         var core = node.Core;
-        var knowsState = core.IsTermCommitted && !node.Applier.HasMore;
+
+        // Not "nothing can be applied now": what waits (a create entry, for the checkpoint of a dropped database of its name) is not in the state.
+        var knowsState = core.IsTermCommitted && node.Applier.LastApplied >= node.Applier.CommitIndex;
 #if MUTANTS
-        knowsState |= Mutant.Is("D4");
+        knowsState |= Mutant.Is("D4") || (Mutant.Is("D4b") && core.IsTermCommitted && !node.Applier.HasMore);
 #endif
         if (_isOpen || core.Role != RaftRole.Leader || !knowsState || node.IsStopping)
         {

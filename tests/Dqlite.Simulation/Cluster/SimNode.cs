@@ -34,6 +34,8 @@ internal sealed class SimNode
         _random = cluster.Random.Stream("node", number);
         Number = number;
         Machine = new Machine(number, cluster.Random);
+        Machine.Disk.ShortWriteChance = cluster.Shape.ShortWriteChance;
+        Machine.Disk.RemembersOverwritten = cluster.Shape.FaultKinds.Contains(Faults.FaultKind.StaleRead);
         Delays = new WorkDelays(_random.Stream("delays"));
         Machine.Crashed += OnCrashed;
         Machine.Resumed += () => ResumedAtNs = cluster.Scheduler.NowNs;

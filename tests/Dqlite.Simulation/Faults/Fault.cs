@@ -102,6 +102,9 @@ internal enum FaultKind
     /// <summary>A snapshot waits for a checkpoint that does not end, and comes a second time.</summary>
     SnapshotTwice,
 
+    /// <summary>A database is dropped and made again while a node's checkpoint of it does not end, and that node shall lead.</summary>
+    DropUnderCheckpoint,
+
     /// <summary>An entry is replaced in one log, stays in another, and comes back (Raft figure 8).</summary>
     FigureEight,
 }
@@ -144,7 +147,7 @@ internal static class FaultCatalog
         FaultKind.Wipe => MutantNeeds.Wipes,
         FaultKind.Transfer => MutantNeeds.Transfers,
         FaultKind.AddNode or FaultKind.Promote or FaultKind.Demote or FaultKind.Remove => MutantNeeds.Membership,
-        FaultKind.ChangeDatabases => MutantNeeds.ManyDatabases,
+        FaultKind.ChangeDatabases or FaultKind.DropUnderCheckpoint => MutantNeeds.ManyDatabases,
         FaultKind.WallClockJump => MutantNeeds.WallClockJumps,
         FaultKind.DamagedStream => MutantNeeds.DamagedStreams,
         FaultKind.LateSnapshot or FaultKind.SnapshotTwice => MutantNeeds.SmallLog,

@@ -87,10 +87,10 @@ internal sealed partial class FaultInjector
                 RestartWhenFailed(node, fault.DurationNs);
                 break;
             case FaultKind.StaleRead:
-                if (MayDamage(node))
+                if (node.Node is not null && MayDamage(node))
                 {
                     node.IsDamaged = true;
-                    disk.FailNextReadStale(FilePart(fault));
+                    disk.FailNextReadStale(".db");
                 }
 
                 break;
@@ -99,7 +99,7 @@ internal sealed partial class FaultInjector
                 disk.FailNth(Operation(fault), FilePart(fault), fault.Value % 5 == 0 ? Enospc : Eio, 1 + (long)(fault.Value % 20));
                 RestartWhenFailed(node, fault.DurationNs);
                 break;
-            case FaultKind.BitRot when node.Machine.IsUp && MayDamage(node):
+            case FaultKind.BitRot when node is { Machine.IsUp: true, Node: not null } && MayDamage(node):
                 Rot(fault, node);
                 break;
             case FaultKind.Wipe when cluster.Shape.Voters > 1 && MayDamage(node) && MayLose(node) && IsMember(node):

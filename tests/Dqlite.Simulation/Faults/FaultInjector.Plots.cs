@@ -16,6 +16,27 @@ internal sealed partial class FaultInjector
         Ask(new LeaderRequest(LeaderOperation.Transfer), cluster.Scheduler.NowNs + 1);
     });
 
+    /// <summary>What a node has to apply waits for a checkpoint that does not end; meanwhile it shall lead.</summary>
+    private async Task DropUnderCheckpointAsync(Fault fault, SimNode node)
+    {
+        var timeoutNs = cluster.Shape.ElectionTimeoutNs;
+        node.Delays.CheckpointStuckUntilNs = cluster.Scheduler.NowNs + (60 * timeoutNs);
+        await UntilAsync(() => Checkpointing() is not null, 6);
+        if (Checkpointing() is { } database && cluster.Leader?.Node?.Databases.Published.Count > 1)
+        {
+            await admin.AskAsync(new LeaderRequest(LeaderOperation.DropDatabase, database.Name, NodeId: database.Id), cluster.Scheduler.NowNs + (2 * timeoutNs));
+            await admin.AskAsync(new LeaderRequest(LeaderOperation.CreateDatabase, database.Name, cluster.Tier.PageSize), cluster.Scheduler.NowNs + (2 * timeoutNs));
+            await cluster.Waits.Delay((long)(fault.Value % (ulong)(2 * timeoutNs)));
+            await admin.AskAsync(new LeaderRequest(LeaderOperation.Transfer, NodeId: node.Machine.NodeId.Value), cluster.Scheduler.NowNs + timeoutNs);
+            await cluster.Waits.Delay(fault.DurationNs / 4);
+        }
+
+        node.Delays.CheckpointStuckUntilNs = 0;
+        node.WakeWorkers();
+
+        Net.Engine.ReplicatedDatabase? Checkpointing() => node.Node?.Databases.Published.FirstOrDefault(database => database.IsCheckpointing);
+    }
+
     /// <summary>
     /// A follower whose checkpoint does not end is cut off until it needs a snapshot; that one arrives and waits for the checkpoint, its connection
     /// breaks, and while the next one arrives the checkpoint ends.

@@ -63,6 +63,9 @@ internal sealed partial class FaultInjector(SimCluster cluster, Admin admin)
             case FaultKind.SnapshotTwice:
                 _tasks.Add(SendSnapshotTwiceAsync(fault, node));
                 break;
+            case FaultKind.DropUnderCheckpoint:
+                _tasks.Add(DropUnderCheckpointAsync(fault, node));
+                break;
             case FaultKind.FigureEight:
                 _tasks.Add(PlayFigureEightAsync());
                 break;

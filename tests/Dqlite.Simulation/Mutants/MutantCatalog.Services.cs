@@ -75,6 +75,8 @@ internal static partial class MutantCatalog
             "A write that failed for good takes effect, or an entry on another base stops every node."),
         Managed("D4", "Drafts are taken before the no-op of the own term is committed and applied.", Kills | Partitions | SlowDisk,
             "An entry on another base than the last one stops a node."),
+        Managed("D4b", "Drafts are taken when nothing can be applied now, though a committed entry waits.", ManyDatabases | Transfers | SmallLog,
+            "As D4."),
         Managed("D5", "A node whose disk was wiped is let in under its old id, and its log may lack what it acknowledged.", Wipes | Kills,
             "One node, two votes in a term; a leader without a committed entry."),
         Managed("D6", "A checkpoint passes what the node's own log has made durable.", SmallLog | SlowDisk | PowerCuts,

@@ -34,6 +34,9 @@ internal sealed class CommandOptions
 
     public bool Has(string name) => _values.ContainsKey(name);
 
+    /// <summary>Gives an option that is not there a value.</summary>
+    public void SetDefault(string name, string value) => _values.TryAdd(name, value);
+
     public string? Find(string name) => _values.GetValueOrDefault(name);
 
     /// <summary>A number, or what it is otherwise.</summary>

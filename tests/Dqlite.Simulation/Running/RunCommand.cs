@@ -55,6 +55,11 @@ internal static class RunCommand
     {
         code = 0;
         var mutant = MutantCatalog.Find(id) ?? throw new ArgumentException($"There is no mutant {id}; known are {string.Join(" ", MutantCatalog.All.Select(known => known.Id))}.");
+        if (mutant.Tier != MutantTier.Both)
+        {
+            options.SetDefault("--tier", mutant.Tier == MutantTier.Full ? "full" : "core");
+        }
+
         if (mutant.NotApplicable is not null || (mutant.Tier == MutantTier.Full && !options.IsFull) || (mutant.Tier == MutantTier.Core && options.IsFull))
         {
             Console.WriteLine(mutant.NotApplicable ?? $"{id} shows in the other tier only.");

@@ -65,6 +65,9 @@ internal sealed record SimShape
     /// <summary>How often a power cut closes no connection.</summary>
     public required double SilentPowerCutChance { get; init; }
 
+    /// <summary>How often a write takes a part of what it is given.</summary>
+    public required double ShortWriteChance { get; init; }
+
     /// <summary>Kinds of faults that happen.</summary>
     public required IReadOnlyList<FaultKind> FaultKinds { get; init; }
 
@@ -109,6 +112,7 @@ internal sealed record SimShape
             LinkDelayNs = random.Pick<long>([50_000, 200_000, 200_000, 1_000_000, 5_000_000]),
             LossChance = random.Pick([0, 0.002, 0.02]),
             SilentPowerCutChance = random.Pick([0, 0.5, 1]),
+            ShortWriteChance = random.Pick([0, 0, 0.02]),
             FaultKinds = DrawFaults(random, needs),
             FaultsPerSecond = random.Pick([0.1, 0.3, 0.6, 1.0, 2.0]),
             Mix = OperationMix.Draw(random, needs),
