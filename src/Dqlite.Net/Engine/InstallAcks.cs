@@ -43,7 +43,11 @@ internal sealed class InstallAcks(NodeContext node)
     {
         lock (_gate)
         {
-            if (_lasts.TryGetValue(peer, out var last) && last.Sequence >= 0)
+            var isSaidAgain = true;
+#if MUTANTS
+            isSaidAgain = !Mutant.Is("D9");
+#endif
+            if (isSaidAgain && _lasts.TryGetValue(peer, out var last) && last.Sequence >= 0)
             {
                 _lasts[peer] = last with { HasLeft = TrySend(peer, last) };
             }
@@ -65,8 +69,14 @@ internal sealed class InstallAcks(NodeContext node)
         }
     }
 
-    private bool TrySend(NodeId to, Last last) =>
-        node.Transport?.Send(to, new NodeMessage(InstallMessages.AckKind, 0, InstallMessages.Ack(last.Stream, last.Sequence, last.Status))) == true;
+    private bool TrySend(NodeId to, Last last)
+    {
+        var hasLeft = node.Transport?.Send(to, new NodeMessage(InstallMessages.AckKind, 0, InstallMessages.Ack(last.Stream, last.Sequence, last.Status))) == true;
+#if MUTANTS
+        hasLeft |= Mutant.Is("D9");
+#endif
+        return hasLeft;
+    }
 
     private readonly record struct Last(long Stream, long Sequence, byte Status, bool HasLeft);
 }

@@ -22,6 +22,7 @@ internal sealed class NodeContext : INodeServices
     private List<(NodeId Id, string Address)> _peers = [];
     private long _appliedIndex;
     private long _publishedLeaseNs;
+    private bool _wasBehind;
     private volatile string? _leaderAddress;
     private volatile NodeStatus _status;
 
@@ -230,21 +231,32 @@ internal sealed class NodeContext : INodeServices
 
     /// <summary>
     /// What other threads look at. Before messages leave, too: a lease that is dropped (a transfer, a step-down) must be gone for readers
-    /// before the message that gives leadership away is on its way.
+    /// before the message that gives leadership away is on its way; and as soon as a message tells a follower of a commit, somebody may read it there,
+    /// so nobody may read here without it.
     /// </summary>
     public void PublishLease()
     {
+        Reads.SetCommit(Applier.CommitIndex.Value);
         var leaseNs = !Replicator.IsOpen ? 0 : Core.Configuration.Voters.Count == 1 && Core.Configuration.IsVoter(Core.Id) ? long.MaxValue : Core.LeaseDeadlineNs;
-        if (leaseNs != _publishedLeaseNs)
+        var isBehind = Applier.LastApplied < Applier.CommitIndex;
+#if MUTANTS
+        isBehind &= !Mutant.Is("D10");
+#endif
+        if (leaseNs == _publishedLeaseNs && isBehind == _wasBehind)
         {
-            _publishedLeaseNs = leaseNs;
-            Reads.SetLease(leaseNs);
-            foreach (var database in Databases.All)
-            {
-                database.Pages.SetLease(leaseNs);
-            }
+            return;
+        }
+
+        (_publishedLeaseNs, _wasBehind) = (leaseNs, isBehind);
+        Reads.SetLease(leaseNs);
+        foreach (var database in Databases.All)
+        {
+            database.SetPlainLease(leaseNs, isBehind);
         }
     }
+
+    /// <summary>A database appeared: it has to be told of the lease, which may not change any more.</summary>
+    public void ForgetPublishedLease() => _publishedLeaseNs = long.MinValue;
 
     /// <summary>Role, term or leader changed.</summary>
     public void OnStateChanged()

@@ -120,13 +120,13 @@ internal sealed class NodeLoop
             var applied = _node.Applier.HasMore && _outputs.IsEmpty;
             WriteHardState(nowNs);
             WriteLog();
-            _node.PublishLease();
-            Send();
             if (_outputs.CommitIndex is { } commit)
             {
                 _node.Applier.CommitIndex = commit;
             }
 
+            _node.PublishLease();
+            Send();
             _node.Reads.OnDecided(_outputs.Reads);
             foreach (var peer in _outputs.SnapshotsNeeded)
             {

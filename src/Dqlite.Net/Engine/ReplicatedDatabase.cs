@@ -19,6 +19,7 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
 {
     private readonly INodeServices _node;
     private readonly CommitLedger _ledger;
+    private long _plainLeaseNs;
     private readonly ConcurrentDictionary<ulong, TaskCompletionSource> _slotWaiters = new();
     private readonly Queue<ProposedBatch> _inflight = new();
     private readonly List<ProposedBatch> _undecided = [];
@@ -143,7 +144,19 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     {
         ProposedIndex = _lastIndex;
         IsDropProposed = false;
+        _plainLeaseNs = 0;
         Pages.Lead(term.Value);
+    }
+
+    /// <summary>Loop: until when plain connections need not ask. Where something may be committed and not applied they cannot wait for it: they ask.</summary>
+    public void SetPlainLease(long deadlineNs, bool isBehind)
+    {
+        var leaseNs = isBehind && _inflight.Count > 0 ? 0 : deadlineNs;
+        if (leaseNs != _plainLeaseNs)
+        {
+            _plainLeaseNs = leaseNs;
+            Pages.SetLease(leaseNs);
+        }
     }
 
     /// <summary>Loop: takes all queued drafts as one entry, or null.</summary>

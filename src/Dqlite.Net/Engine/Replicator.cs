@@ -87,6 +87,7 @@ internal sealed class Replicator(NodeContext node)
         if (_isOpen && database.IsPublished)
         {
             database.Lead(_draftTerm);
+            node.ForgetPublishedLease();
         }
     }
 

@@ -105,6 +105,7 @@ internal sealed partial class FaultInjector
             case FaultKind.Wipe when cluster.Shape.Voters > 1 && MayDamage(node) && MayLose(node) && IsMember(node):
                 node.IsDamaged = true;
                 node.Wipe();
+                disk.ClearFaults();
                 _tasks.Add(ReplaceAsync(node, node.Machine.NodeId.Value, fault.DurationNs));
                 break;
             default:

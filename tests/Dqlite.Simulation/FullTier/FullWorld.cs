@@ -8,6 +8,7 @@ internal sealed class FullWorld : IDisposable
 {
     private readonly SimCluster _cluster;
     private long _wakes;
+    private long _afterlifeNs = long.MaxValue / 2;
 
     public FullWorld(SimCluster cluster)
     {
@@ -25,8 +26,10 @@ internal sealed class FullWorld : IDisposable
         ShimDisk.Wait = null;
     }
 
-    /// <summary>For a thread of a process that is gone every deadline has passed: it leaves SQLite, and is forgotten.</summary>
-    private long Now() => _cluster.Current is not { } node ? _cluster.Scheduler.NowNs : node.Machine.IsUp ? node.Clock.LocalNs : long.MaxValue / 2;
+    /// <summary>For a thread of a process that is gone every deadline passes at once: it leaves SQLite, and is forgotten.</summary>
+    private long Now() => _cluster.Current is not { } node ? _cluster.Scheduler.NowNs
+        : node.Machine.IsUp ? node.Clock.LocalNs
+        : _afterlifeNs += 3600 * Running.SimShape.Second;
 
     private bool Wait(long deadlineNs)
     {
