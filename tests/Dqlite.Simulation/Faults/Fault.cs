@@ -99,6 +99,9 @@ internal enum FaultKind
     /// <summary>The next snapshot stream is held up while leadership moves on.</summary>
     LateSnapshot,
 
+    /// <summary>The next snapshot stream is damaged, and its receiver cannot say so for a while.</summary>
+    MuteReceiver,
+
     /// <summary>A snapshot waits for a checkpoint that does not end, and comes a second time.</summary>
     SnapshotTwice,
 
@@ -149,7 +152,7 @@ internal static class FaultCatalog
         FaultKind.AddNode or FaultKind.Promote or FaultKind.Demote or FaultKind.Remove => MutantNeeds.Membership,
         FaultKind.ChangeDatabases or FaultKind.DropUnderCheckpoint => MutantNeeds.ManyDatabases,
         FaultKind.WallClockJump => MutantNeeds.WallClockJumps,
-        FaultKind.DamagedStream => MutantNeeds.DamagedStreams,
+        FaultKind.DamagedStream or FaultKind.MuteReceiver => MutantNeeds.DamagedStreams,
         FaultKind.LateSnapshot or FaultKind.SnapshotTwice => MutantNeeds.SmallLog,
         FaultKind.FigureEight => MutantNeeds.FourVoters,
         _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, "Unknown fault."),

@@ -196,6 +196,7 @@ internal sealed partial class FaultInjector
         await admin.AskAsync(new Net.Engine.LeaderRequest(Net.Engine.LeaderOperation.Remove, NodeId: id), long.MaxValue);
         node.Machine.Kill();
         node.CleanUp();
+        node.MendDisk();
         node.ForgetMembers();
         node.Start();
         node.IsDamaged = false;

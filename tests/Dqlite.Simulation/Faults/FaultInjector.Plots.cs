@@ -16,6 +16,16 @@ internal sealed partial class FaultInjector
         Ask(new LeaderRequest(LeaderOperation.Transfer), cluster.Scheduler.NowNs + 1);
     });
 
+    /// <summary>A follower finds a stream damaged, and the way back to its sender is down.</summary>
+    private void MuteNextReceiver(Fault fault) => cluster.AtNextSnapshot.Add((from, to) =>
+    {
+        cluster.Log.Say($"node {to.Number} is not heard by node {from.Number} while it gets a snapshot");
+        cluster.Network.DamageNextPages(to.Number);
+        cluster.Network.BlockOneWay([to.Number], [from.Number]);
+        cluster.Scheduler.After(cluster.Shape.ElectionTimeoutNs / 3, () => cluster.Network.Break(to.Number, from.Number));
+        cluster.Scheduler.After(Math.Min(fault.DurationNs, cluster.Shape.ElectionTimeoutNs), cluster.Network.Heal);
+    });
+
     /// <summary>What a node has to apply waits for a checkpoint that does not end; meanwhile it shall lead.</summary>
     private async Task DropUnderCheckpointAsync(Fault fault, SimNode node)
     {

@@ -57,6 +57,9 @@ internal sealed partial class FaultInjector(SimCluster cluster, Admin admin)
             case FaultKind.DamagedStream:
                 cluster.Network.DamageNextPages(node.Number);
                 break;
+            case FaultKind.MuteReceiver:
+                MuteNextReceiver(fault);
+                break;
             case FaultKind.LateSnapshot:
                 HoldNextSnapshot(fault);
                 break;

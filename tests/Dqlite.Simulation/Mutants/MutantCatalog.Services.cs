@@ -82,7 +82,7 @@ internal static partial class MutantCatalog
         Managed("D6", "A checkpoint passes what the node's own log has made durable.", SmallLog | SlowDisk | PowerCuts,
             "A node does not start after a power cut: its log ends below a checkpoint."),
         Missing("D7", "A checkpoint cuts a transaction of several entries.", "A transaction is one entry; transactions of several entries do not exist yet."),
-        Managed("D9", "How a snapshot's stream went is said once: when the way back is down, its sender waits for minutes.", SmallLog | FullDisk | Kills | Partitions,
+        Managed("D9", "How a snapshot's stream went is said once: when the way back is down, its sender waits for minutes.", SmallLog | Kills | DamagedStreams,
             "Liveness: a member does not catch up after everything was mended."),
         Managed("D10", "A lease lets reads in that lack what is committed and not applied yet.", ManyDatabases | Transfers | SmallLog | Reads,
             "Linearizability: a follower has shown a commit that the leader's next read lacks."),
