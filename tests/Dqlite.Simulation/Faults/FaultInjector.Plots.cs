@@ -76,7 +76,18 @@ internal sealed partial class FaultInjector
             cluster.Network.Break(sender.Number, follower.Number);
         }
 
-        await UntilAsync(() => begun == 2, 4);
+        var hasArrived = false;
+        cluster.Network.Delivered = (from, to, message) =>
+        {
+            if (message is Net.Transport.StreamChunk { Sequence: 0 } && follower.Node?.Core.Id == to && !hasArrived && cluster.Find(from) is { } again)
+            {
+                // The rest of it comes later.
+                hasArrived = true;
+                cluster.Network.Link(again.Number, follower.Number).Clog(cluster.Scheduler.NowNs + (timeoutNs / 2));
+            }
+        };
+        await UntilAsync(() => hasArrived, 4);
+        cluster.Network.Delivered = null;
         await cluster.Waits.Delay((long)(fault.Value % (ulong)(timeoutNs / 4)));
         follower.Delays.CheckpointStuckUntilNs = 0;
         follower.WakeWorkers();
