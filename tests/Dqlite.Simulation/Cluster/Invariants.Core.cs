@@ -75,7 +75,11 @@ internal sealed partial class Invariants
             Fail($"membership: leader {node.Number} changes it at {entry.Index}, the change at {view.ConfigurationIndex} is not committed");
         }
 
-        CheckPromotion(node, core, entry);
+        // What was committed while the leader stood still is not long ago for it.
+        if (cluster.Scheduler.NowNs - node.ResumedAtNs > 2 * cluster.Shape.ElectionTimeoutNs)
+        {
+            CheckPromotion(node, core, entry);
+        }
     }
 
     private void CheckPromotion(SimNode node, RaftCore core, LogEntry entry)
