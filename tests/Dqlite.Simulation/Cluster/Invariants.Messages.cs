@@ -89,6 +89,20 @@ internal sealed partial class Invariants
         }
     }
 
+    /// <summary>A snapshot takes the place of the log: what conflicts with it is gone, and what it holds need not be in the log.</summary>
+    public void OnInstalling(SimNode node, LogIndex index)
+    {
+        var view = ViewOf(node);
+        if (index.Value <= view.Commit)
+        {
+            Fail($"node {node.Number} installs a snapshot of index {index}, committed is {view.Commit}");
+        }
+
+        view.MustHold = Math.Min(view.MustHold, index.Value);
+        view.Durable = Math.Min(view.Durable, index.Value);
+        view.Rot = null;
+    }
+
     /// <summary>Bits of a file have changed: an entry of the log may have gone, and later records may say that it was durable.</summary>
     public void OnRot(SimNode node, string path)
     {

@@ -34,7 +34,11 @@ internal sealed class NodeObserver(SimCluster cluster, SimNode node, Tracing.ICo
         trace?.OnSnapshotSending(Core, to, index);
     }
 
-    public void OnSnapshotInstalling(NodeId from, LogIndex index, Term term) => trace?.OnInput(Core, CoreInput.SnapshotInstalled(from, index, term));
+    public void OnSnapshotInstalling(NodeId from, LogIndex index, Term term)
+    {
+        cluster.Invariants.OnInstalling(node, index);
+        trace?.OnInput(Core, CoreInput.SnapshotInstalled(from, index, term));
+    }
 
     public void OnOutputs(RaftOutputs outputs)
     {

@@ -54,7 +54,7 @@ internal sealed class DatabaseSetup(SimCluster cluster, Admin admin)
         var ticket = database.NextTicket();
         var acquired = database.AcquireWriterAsync(ticket);
         var life = node.Machine.Life;
-        if (!await cluster.Waits.For(acquired, SimShape.Second) || acquired.IsFaulted || node.Machine.Life != life || node.Node is null)
+        if (!await cluster.Waits.For(acquired, SimShape.Second) || acquired.IsFaulted || !node.Machine.IsUp || node.Machine.Life != life || node.Node is null)
         {
             _ = acquired.Exception;
             database.ReleaseWriter(ticket);

@@ -81,7 +81,12 @@ internal sealed partial class SimClient
         {
             On(node, () => connection?.Rollback());
             database.ReleaseWriter(ticket);
-            OnRefused(node, database, exception);
+            if (database.AppliedIndex > database.Id)
+            {
+                OnRefused(node, database, exception);
+            }
+
+            // Else a leader that was replaced, and has an empty database still: its errors stay behind the output gate.
             if (exception.IsUnknown)
             {
                 Info(write);
