@@ -75,24 +75,37 @@ internal sealed class FailoverCommand
     private async Task<TimeSpan> MeasureAsync(ProcessCluster cluster, Loss loss)
     {
         var victim = await ReadyLeaderAsync(cluster);
-        var lostAt = Stopwatch.GetTimestamp();
-        if (loss == Loss.Kill)
+        return loss switch
         {
-            await cluster.KillAsync(victim);
-            var firstWriteAt = await FirstWriteAsync(cluster.Running, lostAt);
-            await cluster.StartMember(victim).AskAsync<bool>(new WriteRequest(Writers));
-            return Stopwatch.GetElapsedTime(lostAt, firstWriteAt);
-        }
+            Loss.Kill => await KillAsync(cluster, victim),
+            Loss.Silent => await SilenceAsync(cluster, cluster.At(victim)),
+        };
+    }
 
-        var silent = cluster.At(victim);
-        await silent.SignalAsync("STOP");
+    private async Task<TimeSpan> KillAsync(ProcessCluster cluster, int victim)
+    {
+        var lostAt = Stopwatch.GetTimestamp();
+        await cluster.KillAsync(victim);
+        var firstWriteAt = await FirstWriteAsync(cluster.Running, lostAt);
+        await cluster.StartMember(victim).AskAsync<bool>(new WriteRequest(Writers));
+        return Stopwatch.GetElapsedTime(lostAt, firstWriteAt);
+    }
+
+    private static async Task<TimeSpan> SilenceAsync(ProcessCluster cluster, MemberProcess victim)
+    {
+        var before = await victim.AskAsync<MemberState>(new StateRequest());
+        var lostAt = Stopwatch.GetTimestamp();
+        await victim.SignalAsync("STOP");
         try
         {
-            return Stopwatch.GetElapsedTime(lostAt, await FirstWriteAsync(cluster.Running.Where(member => member != silent), lostAt));
+            return Stopwatch.GetElapsedTime(lostAt, await FirstWriteAsync(cluster.Running.Where(member => member != victim), lostAt));
         }
         finally
         {
-            await silent.SignalAsync("CONT");
+            await victim.SignalAsync("CONT");
+
+            // Until it hears of the next leader it takes itself for one, and would be the next victim.
+            await UntilAsync(victim, state => state.FirstWriteAt != before.FirstWriteAt);
         }
     }
 

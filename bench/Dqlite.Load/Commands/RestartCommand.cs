@@ -49,9 +49,10 @@ internal sealed class RestartCommand(string parent, int[] sizes)
 
     private static async Task ReadAsync(DqliteNode node, ReadConsistency consistency)
     {
-        await using var connection = new DqliteConnection($"Data Source={LocalCluster.DatabaseName};Node={node.DataDirectory}") { Consistency = consistency };
-        await connection.OpenAsync();
-        await using var command = connection.Prepare("SELECT length(value) FROM big WHERE id = 1");
+        var source = await node.OpenDatabaseAsync(LocalCluster.DatabaseName, new DqliteDatabaseOptions { CreateIfMissing = false });
+        await using var connection = await source.OpenConnectionAsync();
+        connection.Consistency = consistency;
+        await using var command = connection.Prepare("SELECT count(*) FROM sqlite_schema");
         await command.ExecuteScalarAsync();
     }
 }

@@ -24,7 +24,7 @@ internal static class Table
 
         if (summary.DisturbedFloors > 0)
         {
-            Console.WriteLine($"disturbed in every try: the floor of {summary.DisturbedFloors} rounds, which count for no ratio to it");
+            Console.WriteLine($"disturbed in every try: the floor of {summary.DisturbedFloors} rounds, which count for no ratio to it; a machine like that holds up plain SQLite's lone writer too, and flatters the ratio to it");
         }
     }
 

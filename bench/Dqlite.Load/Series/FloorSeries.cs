@@ -7,7 +7,9 @@ namespace Dqlite.Load.Series;
 
 /// <summary>
 /// What no replication can beat: a bare program that has 8 KiB on two of three disks. Short runs of it alternate with as many bare flushes, so
-/// that the machine's noise meets both; where the disk itself was far quicker, something else held the floor up, and it is measured again.
+/// that the machine's noise meets both. Where the disk itself was far quicker, something else held the floor up; where it was slower than the
+/// floor, which contains such a flush, something else held the flushes up (on a busy machine a lone thread waits for the scheduler's next tick).
+/// Both are measured again.
 /// </summary>
 internal sealed class FloorSeries : ISeries, IDisposable
 {
@@ -50,17 +52,24 @@ internal sealed class FloorSeries : ISeries, IDisposable
         }
     }
 
+    private static string? Problem(Point point) => (point.P50Us / point.BareP50Us) switch
+    {
+        > MaxTimesBare => "the floor was held up",
+        < 1 => "the bare flushes were held up",
+        _ => null,
+    };
+
     private Point Measure(int round)
     {
         for (var attempt = 1; ; attempt++)
         {
             var point = MeasureOnce(round);
-            var isGood = point.P50Us <= MaxTimesBare * point.BareP50Us;
-            _progress.Note(string.Create(CultureInfo.InvariantCulture,
-                $"floor p50 {point.P50Us:0} us, bare fdatasync p50 {point.BareP50Us:0} us{(isGood ? "" : attempt < Tries ? ": disturbed, once more" : ": disturbed, this round counts for no ratio to the floor")}"));
-            if (isGood || attempt == Tries)
+            var problem = Problem(point);
+            var consequence = problem is null ? "" : attempt < Tries ? $": {problem}, once more" : $": {problem}, this round counts for no ratio to the floor";
+            _progress.Note(string.Create(CultureInfo.InvariantCulture, $"floor p50 {point.P50Us:0} us, bare fdatasync p50 {point.BareP50Us:0} us{consequence}"));
+            if (problem is null || attempt == Tries)
             {
-                return point with { IsDisturbed = !isGood };
+                return point with { IsDisturbed = problem is not null };
             }
         }
     }
