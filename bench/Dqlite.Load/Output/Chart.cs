@@ -49,27 +49,27 @@ internal sealed class Chart
         Add($"<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {Width} {Height}\" font-family=\"sans-serif\" font-size=\"13\">");
         Add($"<rect width=\"{Width}\" height=\"{Height}\" fill=\"white\"/>");
         Add($"<text x=\"{Left}\" y=\"28\" font-size=\"17\">{title}</text>");
-        foreach (var (value, isDecade) in _rate.Ticks())
+        foreach (var (value, isLabelled) in _rate.Ticks())
         {
             var x = _rate.At(value);
-            Add($"<line x1=\"{x:0.0}\" y1=\"{Top}\" x2=\"{x:0.0}\" y2=\"{Height - Bottom}\" stroke=\"{(isDecade ? "#bbb" : "#eee")}\"/>");
-            Label(isDecade, $"<text x=\"{x:0.0}\" y=\"{Height - Bottom + 18}\" text-anchor=\"middle\">{TickLabel(value)}</text>");
+            Add($"<line x1=\"{x:0.0}\" y1=\"{Top}\" x2=\"{x:0.0}\" y2=\"{Height - Bottom}\" stroke=\"{(isLabelled ? "#bbb" : "#eee")}\"/>");
+            Label(isLabelled, $"<text x=\"{x:0.0}\" y=\"{Height - Bottom + 18}\" text-anchor=\"middle\">{TickLabel(value)}</text>");
         }
 
-        foreach (var (value, isDecade) in _latency.Ticks())
+        foreach (var (value, isLabelled) in _latency.Ticks())
         {
             var y = _latency.At(value);
-            Add($"<line x1=\"{Left}\" y1=\"{y:0.0}\" x2=\"{Width - Right}\" y2=\"{y:0.0}\" stroke=\"{(isDecade ? "#bbb" : "#eee")}\"/>");
-            Label(isDecade, $"<text x=\"{Left - 8}\" y=\"{y + 4:0.0}\" text-anchor=\"end\">{TickLabel(value)}</text>");
+            Add($"<line x1=\"{Left}\" y1=\"{y:0.0}\" x2=\"{Width - Right}\" y2=\"{y:0.0}\" stroke=\"{(isLabelled ? "#bbb" : "#eee")}\"/>");
+            Label(isLabelled, $"<text x=\"{Left - 8}\" y=\"{y + 4:0.0}\" text-anchor=\"end\">{TickLabel(value)}</text>");
         }
 
         Add($"<text x=\"{(Left + Width - Right) / 2}\" y=\"{Height - 16}\" text-anchor=\"middle\">commits per second</text>");
         Add($"<text transform=\"translate(22 {(Top + Height - Bottom) / 2}) rotate(-90)\" text-anchor=\"middle\">p50 latency, microseconds</text>");
     }
 
-    private void Label(bool isDecade, FormattableString label)
+    private void Label(bool isLabelled, FormattableString label)
     {
-        if (isDecade)
+        if (isLabelled)
         {
             Add(label);
         }
