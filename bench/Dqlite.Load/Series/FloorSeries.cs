@@ -14,6 +14,9 @@ namespace Dqlite.Load.Series;
 internal sealed class FloorSeries : ISeries, IDisposable
 {
     private const int Tries = 4;
+
+    /// <summary>Enough for a median, and four tries do not double the time of a round.</summary>
+    private const double MaxSeconds = 3;
     private const int CommitsPerTurn = 50;
     private const double MaxTimesBare = 2.5;
     private const int Followers = 2;
@@ -28,7 +31,7 @@ internal sealed class FloorSeries : ISeries, IDisposable
         _progress = progress;
         _bare = new RecycledFile(Path.Combine(directory.Sub("bare"), "file"));
         _floor = new Floor(directory.Sub("floor"));
-        _duration = TimeSpan.FromSeconds(seconds);
+        _duration = TimeSpan.FromSeconds(Math.Min(seconds, MaxSeconds));
         _workload = workload;
     }
 
