@@ -27,6 +27,9 @@ internal sealed class RecycledFile : IDisposable
         _file.Sync();
     }
 
+    /// <summary>Makes the next block durable.</summary>
+    public void Append() => Append(_block);
+
     public void Append(ReadOnlySpan<byte> block)
     {
         _file.Write(block, (long)_next * BlockBytes);
@@ -41,7 +44,7 @@ internal sealed class RecycledFile : IDisposable
         for (var i = 0; i < count; i++)
         {
             var began = Stopwatch.GetTimestamp();
-            Append(_block);
+            Append();
             sample.Add(Stopwatch.GetElapsedTime(began));
         }
 
@@ -80,17 +83,8 @@ internal sealed class Floor : IDisposable
         return sample;
     }
 
-    public void Dispose()
-    {
-        foreach (var follower in _followers)
-        {
-            follower.Dispose();
-        }
-
-        _own.Dispose();
-    }
-
-    private void Commit()
+    /// <summary>One block on two of three disks.</summary>
+    public void Commit()
     {
         foreach (var follower in _followers)
         {
@@ -107,6 +101,16 @@ internal sealed class Floor : IDisposable
                 follower.Receive();
             }
         }
+    }
+
+    public void Dispose()
+    {
+        foreach (var follower in _followers)
+        {
+            follower.Dispose();
+        }
+
+        _own.Dispose();
     }
 
     private sealed class Follower : IDisposable

@@ -34,16 +34,18 @@ internal sealed class LocalCluster : IAsyncDisposable
         return cluster;
     }
 
-    public async Task StartNodeAsync(int position)
+    public async Task<DqliteNode> StartNodeAsync(int position)
     {
         var directory = Path.Combine(_directory, (position + 1).ToString(CultureInfo.InvariantCulture));
         var isKnown = File.Exists(Path.Combine(directory, "log.base"));
-        Volatile.Write(ref _nodes[position], await DqliteNode.StartAsync(new DqliteNodeOptions
+        var node = await DqliteNode.StartAsync(new DqliteNodeOptions
         {
             DataDirectory = directory,
             Address = isKnown || _addresses.Length == 1 ? "" : _addresses[position],
             Members = isKnown || _addresses.Length == 1 ? [] : _addresses,
-        }));
+        });
+        Volatile.Write(ref _nodes[position], node);
+        return node;
     }
 
     /// <summary>The node that leads, and its position; waits for one.</summary>

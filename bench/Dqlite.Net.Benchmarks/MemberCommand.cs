@@ -12,8 +12,6 @@ internal static class MemberCommand
     public const string Name = "member";
     private const int Nodes = 3;
     private const long DatabaseBytes = 200L << 20;
-    private const int RowBytes = 2000;
-    private const int RowsPerTransaction = 500;
     private const int Writers = 8;
     private static readonly TimeSpan LoadDuration = TimeSpan.FromSeconds(15);
 
@@ -44,7 +42,7 @@ internal static class MemberCommand
         {
             if (node.IsLeader)
             {
-                await FillAsync(await node.OpenDatabaseAsync(LocalCluster.DatabaseName));
+                await BigTable.FillAsync(await node.OpenDatabaseAsync(LocalCluster.DatabaseName), DatabaseBytes);
                 marks.SetFilled();
             }
 
@@ -54,7 +52,7 @@ internal static class MemberCommand
         var filling = memory.TakePeak();
         if (node.IsLeader)
         {
-            await UpdateAsync(await node.OpenDatabaseAsync(LocalCluster.DatabaseName));
+            await BigTable.UpdateAsync(await node.OpenDatabaseAsync(LocalCluster.DatabaseName), DatabaseBytes, Writers, LoadDuration);
             marks.SetLoaded();
         }
 
@@ -92,38 +90,6 @@ internal static class MemberCommand
         await process.WaitForExitAsync();
         var words = output.Trim().Split(' ');
         return words.Length == 5 ? words : throw new InvalidOperationException($"A node's process ended with '{output.Trim()}'.");
-    }
-
-    private static async Task FillAsync(DqliteDataSource source)
-    {
-        await using var connection = await source.OpenConnectionAsync();
-        await using var command = connection.CreateCommand();
-        command.CommandText = "CREATE TABLE big(id INTEGER PRIMARY KEY, value BLOB NOT NULL)";
-        await command.ExecuteNonQueryAsync();
-        command.CommandText = string.Create(CultureInfo.InvariantCulture,
-            $"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {RowsPerTransaction}) INSERT INTO big(value) SELECT randomblob({RowBytes}) FROM n");
-        for (long bytes = 0; bytes < DatabaseBytes; bytes += RowsPerTransaction * RowBytes)
-        {
-            await command.ExecuteNonQueryAsync();
-        }
-    }
-
-    private static async Task UpdateAsync(DqliteDataSource source)
-    {
-        var began = Stopwatch.GetTimestamp();
-        await Task.WhenAll(Enumerable.Range(0, Writers).Select(writer => Task.Run(async () =>
-        {
-            var random = new Random(writer);
-            await using var connection = await source.OpenConnectionAsync();
-            await using var command = connection.CreateCommand();
-            command.CommandText = $"UPDATE big SET value = randomblob({RowBytes}) WHERE id = $id";
-            var id = command.Parameters.AddWithValue("$id", 1L);
-            while (Stopwatch.GetElapsedTime(began) < LoadDuration)
-            {
-                id.Value = 1 + random.NextInt64(DatabaseBytes / RowBytes);
-                await command.ExecuteNonQueryAsync();
-            }
-        })));
     }
 
     /// <summary>How the processes tell each other how far they are.</summary>

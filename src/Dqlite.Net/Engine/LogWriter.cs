@@ -18,6 +18,7 @@ internal sealed class LogWriter : INodeWork, IDisposable
     private readonly SegmentedLog _log;
     private readonly Inbox _inbox;
     private readonly Func<long> _clock;
+    private readonly NodeTelemetry _telemetry;
     private readonly Action<Exception> _onFailure;
     private readonly Lock _gate = new();
     private readonly long _prepareBelowBytes;
@@ -34,12 +35,13 @@ internal sealed class LogWriter : INodeWork, IDisposable
     private bool _stopped;
     private volatile bool _isFull;
 
-    public LogWriter(SegmentedLog log, Inbox inbox, Func<long> clock, long segmentBytes, Action<Exception> onFailure)
+    public LogWriter(SegmentedLog log, Inbox inbox, Func<long> clock, long segmentBytes, NodeTelemetry telemetry, Action<Exception> onFailure)
     {
         _prepareBelowBytes = segmentBytes / 2;
         _log = log;
         _inbox = inbox;
         _clock = clock;
+        _telemetry = telemetry;
         _onFailure = onFailure;
     }
 
@@ -249,6 +251,7 @@ internal sealed class LogWriter : INodeWork, IDisposable
 
     private bool TryAppend()
     {
+        var before = _log.WrittenBytes;
         try
         {
             _log.Append(_entries);
@@ -261,6 +264,10 @@ internal sealed class LogWriter : INodeWork, IDisposable
             _entries.RemoveAll(entry => entry.Index <= last);
             _isFull = true;
             return false;
+        }
+        finally
+        {
+            _telemetry.OnLogWritten(_log.WrittenBytes - before);
         }
     }
 

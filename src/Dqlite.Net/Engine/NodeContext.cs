@@ -48,7 +48,7 @@ internal sealed class NodeContext : INodeServices
         _appliedIndex = parts.LogBase.Index.Value;
         _status = new NodeStatus(RaftRole.Follower, parts.Core.CurrentTerm, NodeId.None, null, false, parts.Core.Configuration);
         Cache = new LogCache(Options.LogCacheBytes);
-        LogWriter = new LogWriter(Store, Inbox, _clock, Options.SegmentBytes, Fail);
+        LogWriter = new LogWriter(Store, Inbox, _clock, Options.SegmentBytes, Telemetry, Fail);
         Databases = new DatabaseSet(this, Path.Combine(Options.DataDirectory, "databases"));
         Applier = new Applier(this, parts.LogBase.Index);
         Replicator = new Replicator(this);

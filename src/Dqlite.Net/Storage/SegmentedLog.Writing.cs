@@ -39,6 +39,7 @@ internal sealed partial class SegmentedLog
         EncodeEntries(segment, entries, first, count);
         Guard(() => segment.File.WriteVectored(CollectionsMarshal.AsSpan(_vectors), segment.EndOffset));
         _vectors.Clear();
+        WrittenBytes += totalBytes;
         lock (_lock)
         {
             segment.StartIndex ??= entries[first].Index;
@@ -89,6 +90,7 @@ internal sealed partial class SegmentedLog
             LogFormat.WriteRecordHeader(header, segment.Salt, new LogRecord(kind, 0, index, term, DurableIndex, segment.DurableOffset), []);
             segment.File.Write(header, segment.EndOffset);
         });
+        WrittenBytes += LogFormat.RecordSize(0);
         lock (_lock)
         {
             segment.StartIndex ??= index.Next;

@@ -78,6 +78,9 @@ internal sealed partial class SegmentedLog : IDisposable
         }
     }
 
+    /// <summary>Bytes of the records written since the log was opened. For the thread that appends.</summary>
+    internal long WrittenBytes { get; private set; }
+
     /// <summary>False when the last attempt to allocate a segment found no room: entries that fit in <see cref="AvailableBytes"/> still
     /// go in, but no new drafts should be taken.</summary>
     internal bool CanGrow => _store.CanGrow;

@@ -1,8 +1,12 @@
+using System.Diagnostics.Metrics;
+using Dqlite.Net.Data;
+
 namespace Dqlite.Net.Transport;
 
 /// <summary>What a transport counts; added to from many threads.</summary>
 internal sealed class TransportCounters
 {
+    private static readonly Counter<long> Sent = Telemetry.Meter.CreateCounter<long>("dqlite.peer.bytes.sent", "By", "Bytes that the nodes of this process sent to their peers");
     private long bytesSent;
     private long bytesReceived;
     private long messagesDropped;
@@ -17,7 +21,11 @@ internal sealed class TransportCounters
     public long MessagesDropped => Interlocked.Read(ref messagesDropped);
 
     /// <summary>Counts bytes given to a socket.</summary>
-    public void AddSent(long count) => Interlocked.Add(ref bytesSent, count);
+    public void AddSent(long count)
+    {
+        Interlocked.Add(ref bytesSent, count);
+        Sent.Add(count);
+    }
 
     /// <summary>Counts bytes read from a socket.</summary>
     public void AddReceived(long count) => Interlocked.Add(ref bytesReceived, count);

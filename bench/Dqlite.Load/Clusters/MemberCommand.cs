@@ -1,0 +1,93 @@
+using System.Globalization;
+using System.Text.Json;
+using Dqlite.Load.Operations;
+using Dqlite.Net;
+
+namespace Dqlite.Load.Clusters;
+
+/// <summary>One node in a process of its own, with the clients when it leads. Does what its parent asks until its input ends.</summary>
+internal sealed class MemberCommand : IAsyncDisposable
+{
+    public const string Name = "member";
+    private readonly UsageMeter _usage = new();
+    private readonly DqliteNode _node;
+    private LoadSession? _session;
+    private LeaderWriters? _writers;
+
+    private MemberCommand(DqliteNode node) => _node = node;
+
+    /// <param name="words">Number of the node, directory of the cluster, addresses of all members.</param>
+    public static async Task<int> RunAsync(string[] words)
+    {
+        var (id, directory, members) = (int.Parse(words[0], CultureInfo.InvariantCulture), Path.Combine(words[1], words[0]), words[2].Split(','));
+        var isAlone = members.Length == 1;
+        await using var node = await DqliteNode.StartAsync(new DqliteNodeOptions { DataDirectory = directory, Address = isAlone ? "" : members[id - 1], Members = isAlone ? [] : members });
+        await using var member = new MemberCommand(node);
+        while (await Console.In.ReadLineAsync() is { } line)
+        {
+            Console.Out.WriteLine(await member.AnswerAsync(JsonSerializer.Deserialize<MemberRequest>(line)!));
+        }
+
+        return 0;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await CleanAsync();
+        if (_writers is not null)
+        {
+            await _writers.DisposeAsync();
+        }
+
+        _usage.Dispose();
+    }
+
+    private static string Reply<T>(T result) => JsonSerializer.Serialize(new MemberReply<T>(result, null));
+
+    private async Task<string> AnswerAsync(MemberRequest request)
+    {
+        try
+        {
+            return request switch
+            {
+                StateRequest => Reply(new MemberState(_node.IsLeader, _node.AppliedIndex, _writers?.FirstWriteAt ?? 0)),
+                UsageRequest => Reply(_usage.Read()),
+                PrepareRequest prepare => Reply(await PrepareAsync(prepare)),
+                MeasureRequest when _session is not null => Reply(await _session.MeasureAsync()),
+                CleanRequest => Reply(await CleanAsync()),
+                WriteRequest write => Reply(Write(write)),
+                _ => throw new InvalidOperationException($"Unexpected request {request}."),
+            };
+        }
+#pragma warning disable CA1031 // Whatever it is, the parent hears of it.
+        catch (Exception exception)
+#pragma warning restore CA1031
+        {
+            return JsonSerializer.Serialize(new MemberReply<bool>(false, exception.Message.ReplaceLineEndings(" ")));
+        }
+    }
+
+    private async Task<bool> PrepareAsync(PrepareRequest request)
+    {
+        await CleanAsync();
+        _session = await LoadSession.StartAsync(await ClusterDatabase.CreateAsync(_node, request.Database, request.Api, request.Spec.Clients), request.Spec);
+        return true;
+    }
+
+    private async Task<bool> CleanAsync()
+    {
+        if (_session is { } session)
+        {
+            _session = null;
+            await session.DisposeAsync();
+        }
+
+        return true;
+    }
+
+    private bool Write(WriteRequest request)
+    {
+        _writers ??= new LeaderWriters(_node, request.Writers);
+        return true;
+    }
+}

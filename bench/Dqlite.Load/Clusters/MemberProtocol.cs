@@ -1,0 +1,44 @@
+using System.Text.Json.Serialization;
+using Dqlite.Load.Operations;
+
+namespace Dqlite.Load.Clusters;
+
+/// <summary>What a node's process is asked, one JSON object on a line of its standard input; it answers each with one on its standard output.</summary>
+[JsonPolymorphic(TypeDiscriminatorPropertyName = "ask")]
+[JsonDerivedType(typeof(StateRequest), "state")]
+[JsonDerivedType(typeof(UsageRequest), "usage")]
+[JsonDerivedType(typeof(PrepareRequest), "prepare")]
+[JsonDerivedType(typeof(MeasureRequest), "measure")]
+[JsonDerivedType(typeof(CleanRequest), "clean")]
+[JsonDerivedType(typeof(WriteRequest), "write")]
+internal abstract record MemberRequest;
+
+/// <summary>How far the node is: <see cref="MemberState"/>.</summary>
+internal sealed record StateRequest : MemberRequest;
+
+/// <summary>What the process has spent: <see cref="Usage"/>.</summary>
+internal sealed record UsageRequest : MemberRequest;
+
+/// <summary>Starts a <see cref="LoadSession"/>; the node leads.</summary>
+internal sealed record PrepareRequest(string Database, Api Api, LoadSpec Spec) : MemberRequest;
+
+/// <summary>Measures: <see cref="LatencySummary"/>.</summary>
+internal sealed record MeasureRequest : MemberRequest;
+
+/// <summary>Ends the session.</summary>
+internal sealed record CleanRequest : MemberRequest;
+
+/// <summary>From now on, writes whenever the node leads.</summary>
+internal sealed record WriteRequest(int Writers) : MemberRequest;
+
+/// <summary>The state of a node.</summary>
+/// <param name="IsLeader">Whether it leads and takes writes.</param>
+/// <param name="AppliedIndex">What it has applied.</param>
+/// <param name="FirstWriteAt">When the first write was acknowledged since it leads, by the clock of <see cref="System.Diagnostics.Stopwatch"/>, which all processes share; 0 before.</param>
+internal sealed record MemberState(bool IsLeader, long AppliedIndex, long FirstWriteAt);
+
+/// <summary>An answer: a result, or why there is none.</summary>
+internal sealed record MemberReply<T>(T? Result, string? Error);
+
+/// <summary>A node's process could not do what it was asked, or has ended.</summary>
+internal sealed class MemberException(string message) : Exception(message);

@@ -1,0 +1,91 @@
+using Dqlite.Load.Operations;
+using Dqlite.Net.Benchmarks;
+
+namespace Dqlite.Load.Clusters;
+
+/// <summary>One process per node.</summary>
+internal sealed class ProcessCluster : ICluster
+{
+    private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(5);
+    private readonly string _directory;
+    private readonly string[] _addresses;
+    private readonly MemberProcess?[] _members;
+
+    private ProcessCluster(string directory, int count)
+    {
+        _directory = directory;
+        _addresses = LocalCluster.FreeAddresses(count);
+        _members = new MemberProcess?[count];
+    }
+
+    public IEnumerable<MemberProcess> Running => _members.OfType<MemberProcess>();
+
+    public static ProcessCluster Start(string directory, int count)
+    {
+        var cluster = new ProcessCluster(directory, count);
+        for (var i = 0; i < count; i++)
+        {
+            cluster.StartMember(i);
+        }
+
+        return cluster;
+    }
+
+    public MemberProcess At(int position) => _members[position]!;
+
+    public MemberProcess StartMember(int position) => _members[position] = MemberProcess.Start(position + 1, _directory, _addresses);
+
+    public async Task KillAsync(int position)
+    {
+        var member = _members[position]!;
+        _members[position] = null;
+        await member.KillAsync();
+    }
+
+    /// <summary>The position of the one that leads, and its process; waits for it.</summary>
+    public async Task<(MemberProcess Member, int Position)> LeaderAsync()
+    {
+        while (true)
+        {
+            for (var i = 0; i < _members.Length; i++)
+            {
+                if (_members[i] is { } member && (await member.AskAsync<MemberState>(new StateRequest())).IsLeader)
+                {
+                    return (member, i);
+                }
+            }
+
+            await Task.Delay(LookInterval);
+        }
+    }
+
+    public async Task<ClusterPoint> MeasureAsync(string database, Api api, LoadSpec spec)
+    {
+        var (leader, _) = await LeaderAsync();
+        await leader.AskAsync<bool>(new PrepareRequest(database, api, spec));
+        var before = await UsageAsync();
+        var latency = await leader.AskAsync<LatencySummary>(new MeasureRequest());
+        var spent = await UsageAsync() - before;
+        await leader.AskAsync<bool>(new CleanRequest());
+        return new ClusterPoint(latency, spent);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var member in Running)
+        {
+            await member.DisposeAsync();
+        }
+    }
+
+    private async Task<Usage> UsageAsync()
+    {
+        var sum = new Usage(0, 0, 0, 0);
+        foreach (var member in Running)
+        {
+            sum += await member.AskAsync<Usage>(new UsageRequest());
+        }
+
+        return sum;
+    }
+}

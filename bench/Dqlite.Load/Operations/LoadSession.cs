@@ -1,0 +1,98 @@
+using System.Data.Common;
+using System.Diagnostics;
+
+namespace Dqlite.Load.Operations;
+
+/// <summary>The clients of one point: connected, prepared and warm when it has started.</summary>
+internal sealed class LoadSession : IAsyncDisposable
+{
+    private static readonly TimeSpan MaxWarmUp = TimeSpan.FromSeconds(1);
+
+    private readonly IDatabaseUnderLoad _database;
+    private readonly LoadSpec _spec;
+    private readonly List<DbConnection> _connections = [];
+    private readonly List<IOperation> _operations = [];
+
+    private LoadSession(IDatabaseUnderLoad database, LoadSpec spec)
+    {
+        _database = database;
+        _spec = spec;
+    }
+
+    /// <summary>The session owns the database from here on.</summary>
+    public static async Task<LoadSession> StartAsync(IDatabaseUnderLoad database, LoadSpec spec)
+    {
+        var session = new LoadSession(database, spec);
+        try
+        {
+            await session.PrepareAsync();
+            return session;
+        }
+        catch
+        {
+            await session.DisposeAsync();
+            throw;
+        }
+    }
+
+    public Task<LatencySummary> MeasureAsync() => RunAsync(TimeSpan.FromSeconds(_spec.Seconds));
+
+    public async ValueTask DisposeAsync()
+    {
+        _operations.ForEach(operation => operation.Dispose());
+        foreach (var connection in _connections)
+        {
+            await connection.DisposeAsync();
+        }
+
+        await _database.DisposeAsync();
+    }
+
+    private static async Task<Latencies> RunClientAsync(IOperation operation, long until)
+    {
+        var latencies = new Latencies();
+        for (var before = Stopwatch.GetTimestamp(); before < until;)
+        {
+            await operation.RunAsync();
+            var after = Stopwatch.GetTimestamp();
+            latencies.Add(after - before);
+            before = after;
+        }
+
+        return latencies;
+    }
+
+    private async Task PrepareAsync()
+    {
+        for (var client = 0; client < _spec.Clients; client++)
+        {
+            var connection = await _database.OpenAsync();
+            _connections.Add(connection);
+            if (client == 0)
+            {
+                await OperationFactory.FillAsync(connection, _spec);
+            }
+
+            _operations.Add(OperationFactory.Create(connection, _spec, client));
+        }
+
+        var fifth = TimeSpan.FromSeconds(_spec.Seconds / 5);
+        await RunAsync(fifth < MaxWarmUp ? fifth : MaxWarmUp);
+    }
+
+    private async Task<LatencySummary> RunAsync(TimeSpan duration)
+    {
+        var began = Stopwatch.GetTimestamp();
+        var until = began + (long)(duration.TotalSeconds * Stopwatch.Frequency);
+        var ofClients = await Task.WhenAll(_operations.Select(operation => StartClient(operation, until)));
+        var elapsed = Stopwatch.GetElapsedTime(began);
+        var all = new Latencies();
+        Array.ForEach(ofClients, all.Add);
+        return all.Summarize(elapsed);
+    }
+
+    /// <summary>A client that blocks has a thread of its own, and stays on it: its awaits never suspend.</summary>
+    private Task<Latencies> StartClient(IOperation operation, long until) => _database.Blocks
+        ? Task.Factory.StartNew(() => RunClientAsync(operation, until), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).Unwrap()
+        : Task.Run(() => RunClientAsync(operation, until));
+}

@@ -1,0 +1,55 @@
+using System.Data.Common;
+using Dqlite.Load.Clusters;
+using Dqlite.Load.Commands;
+using Quickstart;
+
+namespace Dqlite.Load;
+
+/// <summary>Puts clusters and their baselines under load, side by side. See docs/PERFORMANCE.md.</summary>
+internal static class Program
+{
+    private const string Usage = """
+        Usage:
+          load [--nodes 3] [--clients 1,4,16,64] [--seconds 5] [--workload insert|update|select|mixed|tpcb|blob] [--value-bytes 100]
+               [--api dqlite|plain|dqlite,plain] [--rounds 5] [--processes] [--json FILE] [--svg FILE] [--dir DIR]
+              Every round measures every series: the cluster by both APIs, plain SQLite with and without flushes, and the floor.
+              --value-bytes is 100000 by default for blob. --processes: one process per node instead of all in this one.
+          load failover [--nodes 3] [--rounds 20] [--clients 4] [--how kill|silent|kill,silent] [--dir DIR]
+              Ends the leader's process (kill -9), or stops it with its sockets open (silent); time to the first write elsewhere.
+          load restart [--megabytes 200,2048] [--dir DIR]
+              A node that was killed with a large database: time to its first local read and to its first linearizable one.
+          load catchup [--megabytes 200] [--dir DIR]
+              A blank node joins, and one comes back that missed changes to 1 % of the pages: time until it has everything.
+        --dir is where the data goes (the current directory), into a new directory that is removed at the end. Not on tmpfs.
+        Exit code: 0 measured, 1 something failed, 2 wrong arguments.
+        """;
+
+    private static async Task<int> Main(string[] args)
+    {
+        try
+        {
+            await RunAsync(args);
+            return 0;
+        }
+        catch (ArgumentException exception) when (args.FirstOrDefault() != MemberCommand.Name)
+        {
+            Console.Error.WriteLine(exception.Message.ReplaceLineEndings(" ") + " --help shows the options.");
+            return 2;
+        }
+        catch (Exception exception) when (exception is DbException or MemberException or IOException or UnauthorizedAccessException or TimeoutException)
+        {
+            Console.Error.WriteLine(exception.Message.ReplaceLineEndings(" "));
+            return 1;
+        }
+    }
+
+    private static Task RunAsync(string[] args) => args.FirstOrDefault() switch
+    {
+        MemberCommand.Name => MemberCommand.RunAsync(args[1..]),
+        "failover" => FailoverCommand.Parse(Arguments.Parse(args[1..], "nodes", "rounds", "clients", "how", "dir")).RunAsync(),
+        "restart" => RestartCommand.Parse(Arguments.Parse(args[1..], "megabytes", "dir")).RunAsync(),
+        "catchup" => CatchupCommand.Parse(Arguments.Parse(args[1..], "megabytes", "dir")).RunAsync(),
+        "help" or "--help" or "-h" => Console.Out.WriteLineAsync(Usage),
+        _ => new LoadCommand(LoadOptions.Parse(args)).RunAsync(),
+    };
+}
