@@ -29,6 +29,7 @@ internal sealed class LogWriter : INodeWork, IDisposable
     private INodeWorker? _worker;
     private INodeWorker? _preparer;
     private LogEntry? _unflushed;
+    private long _countedBytes;
     private long _idleAtNs;
     private bool _marked;
     private bool _failed;
@@ -112,7 +113,10 @@ internal sealed class LogWriter : INodeWork, IDisposable
 
         try
         {
-            return Take() ? CarryOut() : MarkWhenIdle();
+            var next = Take() ? CarryOut() : MarkWhenIdle();
+            _telemetry.OnLogWritten(_log.WrittenBytes - _countedBytes);
+            _countedBytes = _log.WrittenBytes;
+            return next;
         }
 #pragma warning disable CA1031 // Whatever failed, the log is not to be trusted any more: the node stops, the process goes on.
         catch (Exception exception)
@@ -251,7 +255,6 @@ internal sealed class LogWriter : INodeWork, IDisposable
 
     private bool TryAppend()
     {
-        var before = _log.WrittenBytes;
         try
         {
             _log.Append(_entries);
@@ -264,10 +267,6 @@ internal sealed class LogWriter : INodeWork, IDisposable
             _entries.RemoveAll(entry => entry.Index <= last);
             _isFull = true;
             return false;
-        }
-        finally
-        {
-            _telemetry.OnLogWritten(_log.WrittenBytes - before);
         }
     }
 

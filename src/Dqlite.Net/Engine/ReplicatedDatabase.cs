@@ -19,7 +19,6 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
 {
     private readonly INodeServices _node;
     private readonly CommitLedger _ledger;
-    private long _plainLeaseNs;
     private readonly ConcurrentDictionary<ulong, TaskCompletionSource> _slotWaiters = new();
     private readonly Queue<ProposedBatch> _inflight = new();
     private readonly List<ProposedBatch> _undecided = [];
@@ -28,6 +27,7 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     private ulong _slotHolder;
     private long _slotHeldSinceNs;
     private long _lastIndex;
+    private long _plainLeaseNs;
     private Exception? _stopped;
     private volatile bool _mustPropose;
     private bool _isLogFull;

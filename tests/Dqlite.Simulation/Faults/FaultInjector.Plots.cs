@@ -8,6 +8,9 @@ internal sealed partial class FaultInjector
 {
     private const int FigureEightVoters = 5;
 
+    /// <summary>Longer than any plot.</summary>
+    private const int LongHangTimeouts = 60;
+
     /// <summary>A leader's stream is held up, another leader helps the follower, and then the stream arrives.</summary>
     private void HoldNextSnapshot(Fault fault) => cluster.AtNextSnapshot.Add((from, to) =>
     {
@@ -30,7 +33,7 @@ internal sealed partial class FaultInjector
     private async Task DropUnderCheckpointAsync(Fault fault, SimNode node)
     {
         var timeoutNs = cluster.Shape.ElectionTimeoutNs;
-        node.Delays.CheckpointStuckUntilNs = cluster.Scheduler.NowNs + (60 * timeoutNs);
+        HangCheckpoints(node);
         await UntilAsync(() => Checkpointing() is not null, 6);
         if (Checkpointing() is { } database && cluster.Leader?.Node?.Databases.Published.Count > 1)
         {
@@ -41,10 +44,9 @@ internal sealed partial class FaultInjector
             await cluster.Waits.Delay(fault.DurationNs / 4);
         }
 
-        node.Delays.CheckpointStuckUntilNs = 0;
-        node.WakeWorkers();
+        EndCheckpoints(node);
 
-        Net.Engine.ReplicatedDatabase? Checkpointing() => node.Node?.Databases.Published.FirstOrDefault(database => database.IsCheckpointing);
+        ReplicatedDatabase? Checkpointing() => node.Node?.Databases.Published.FirstOrDefault(database => database.IsCheckpointing);
     }
 
     /// <summary>
@@ -54,9 +56,9 @@ internal sealed partial class FaultInjector
     private async Task SendSnapshotTwiceAsync(Fault fault, SimNode follower)
     {
         var timeoutNs = cluster.Shape.ElectionTimeoutNs;
-        follower.Delays.CheckpointStuckUntilNs = cluster.Scheduler.NowNs + (60 * timeoutNs);
-        await UntilAsync(() => follower.Node?.Databases.All.Any(database => database.IsCheckpointing) == true, 6);
-        if (follower.Node?.Databases.All.Any(database => database.IsCheckpointing) != true || follower == cluster.Leader)
+        HangCheckpoints(follower);
+        await UntilAsync(IsCheckpointing, 6);
+        if (!IsCheckpointing() || follower == cluster.Leader)
         {
             follower.Delays.CheckpointStuckUntilNs = 0;
             return;
@@ -89,8 +91,9 @@ internal sealed partial class FaultInjector
         await UntilAsync(() => hasArrived, 4);
         cluster.Network.Delivered = null;
         await cluster.Waits.Delay((long)(fault.Value % (ulong)(timeoutNs / 4)));
-        follower.Delays.CheckpointStuckUntilNs = 0;
-        follower.WakeWorkers();
+        EndCheckpoints(follower);
+
+        bool IsCheckpointing() => follower.Node?.Databases.All.Any(database => database.IsCheckpointing) == true;
 
         void Expect() => cluster.AtNextSnapshot.Add((from, to) =>
         {
@@ -126,8 +129,7 @@ internal sealed partial class FaultInjector
         }
 
         var follower = voters.First(voter => voter != first);
-        var core = first.Node!.Core;
-        var term = core.CurrentTerm;
+        var term = first.Node!.Core.CurrentTerm;
         cluster.Log.Say($"figure 8: node {first.Number} leads, and node {follower.Number} alone hears it");
         cluster.Network.Split([first.Number, follower.Number]);
         cluster.AtNextLeader.Add(() =>
@@ -141,6 +143,14 @@ internal sealed partial class FaultInjector
         });
         await UntilAsync(() => first.Node?.Core.LastTerm > term && follower.Node?.Core is { CurrentTerm: var now, Role: Raft.RaftRole.Leader } && now > term, 12);
         cluster.Network.Heal();
+    }
+
+    private void HangCheckpoints(SimNode node) => node.Delays.CheckpointStuckUntilNs = cluster.Scheduler.NowNs + (LongHangTimeouts * cluster.Shape.ElectionTimeoutNs);
+
+    private static void EndCheckpoints(SimNode node)
+    {
+        node.Delays.CheckpointStuckUntilNs = 0;
+        node.WakeWorkers();
     }
 
     private async Task UntilAsync(Func<bool> isDone, int timeouts)

@@ -47,6 +47,7 @@ internal static class RunCommand
         var run = OptionsOf((ulong)options.Number("--seed", 1), options) with { Sink = options.Has("--quiet") ? null : Console.WriteLine, HasNodeLogs = options.Has("--log"), Needs = NeedsOf(options.Find("--mutant") ?? options.Find("--like")) };
         var result = SimulationRun.Run(run);
         Print(result);
+        PrintHash(result.Hash);
         return End(result.Failure is null ? 1 : 0, result.Failure is null ? 0 : 1);
     });
 
@@ -95,7 +96,7 @@ internal static class RunCommand
             PrintShrunk(run, result);
         }
 
-        Console.WriteLine("hash: " + result.Hash);
+        PrintHash(result.Hash);
         return End(result.Failure is null ? 1 : 0, result.Failure is null ? 0 : 1);
     }
 
@@ -186,6 +187,11 @@ internal static class RunCommand
                 Console.WriteLine($"{mutant} killed by seed {answer.Seed}: {answer.Failure}");
             }
 
+            if (seeds.Length == 1 && answer.Hash is { } hash)
+            {
+                PrintHash(hash);
+            }
+
             passed += answer.Failure is null ? 1 : 0;
             return killer is null;
         });
@@ -207,6 +213,9 @@ internal static class RunCommand
 
         return 0;
     }
+
+    /// <summary>Every run of a single seed says what happened in it.</summary>
+    private static void PrintHash(string hash) => Console.WriteLine("hash: " + hash);
 
     private static int End(int passed, int failed)
     {

@@ -47,7 +47,7 @@ internal sealed class Worker(IReadOnlyList<string> arguments) : IDisposable
                 if (!goesOn() || Stopwatch.GetElapsedTime(began) > Limit)
                 {
                     Kill();
-                    return goesOn() ? new WorkerAnswer(seed, $"the run did not end within {Limit.TotalSeconds} s of real time", 0, 0) : null;
+                    return goesOn() ? new WorkerAnswer(seed, $"the run did not end within {Limit.TotalSeconds} s of real time", 0, 0, null) : null;
                 }
             }
 
@@ -98,7 +98,7 @@ internal sealed class Worker(IReadOnlyList<string> arguments) : IDisposable
     {
         _process!.WaitForExit();
         var text = _errors!.Result.Trim();
-        var answer = new WorkerAnswer(seed, $"the process ended with code {_process.ExitCode}: {text[..Math.Min(text.Length, 2000)]}", 0, 0);
+        var answer = new WorkerAnswer(seed, $"the process ended with code {_process.ExitCode}: {text[..Math.Min(text.Length, 2000)]}", 0, 0, null);
         Forget();
         return answer;
     }

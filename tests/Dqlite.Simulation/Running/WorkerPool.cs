@@ -3,8 +3,8 @@ using System.Text;
 
 namespace Dqlite.Simulation.Running;
 
-/// <summary>What a worker says of a seed.</summary>
-internal sealed record WorkerAnswer(ulong Seed, string? Failure, long SimulatedNs, int Operations);
+/// <summary>What a worker says of a seed; a run that came to no end has no hash.</summary>
+internal sealed record WorkerAnswer(ulong Seed, string? Failure, long SimulatedNs, int Operations, string? Hash);
 
 /// <summary>
 /// Runs seeds in processes of their own: one for each core, and a crash of native code - a mutant may do anything - costs one seed, not the
@@ -50,15 +50,15 @@ internal static class WorkerPool
 
     /// <summary>A line for a result.</summary>
     public static string Encode(RunResult result) => string.Create(CultureInfo.InvariantCulture,
-        $"{result.Seed} {result.SimulatedNs} {result.Operations} {(result.Failure is null ? "-" : Convert.ToBase64String(Encoding.UTF8.GetBytes(result.Failure)))}");
+        $"{result.Seed} {result.SimulatedNs} {result.Operations} {result.Hash} {(result.Failure is null ? "-" : Convert.ToBase64String(Encoding.UTF8.GetBytes(result.Failure)))}");
 
     /// <summary>The result of a line, or null.</summary>
     public static WorkerAnswer? Decode(string line)
     {
         var parts = line.Split(' ');
-        return parts.Length == 4 && ulong.TryParse(parts[0], CultureInfo.InvariantCulture, out var seed) && long.TryParse(parts[1], CultureInfo.InvariantCulture, out var ns)
+        return parts.Length == 5 && ulong.TryParse(parts[0], CultureInfo.InvariantCulture, out var seed) && long.TryParse(parts[1], CultureInfo.InvariantCulture, out var ns)
             && int.TryParse(parts[2], CultureInfo.InvariantCulture, out var operations)
-            ? new WorkerAnswer(seed, parts[3] == "-" ? null : Encoding.UTF8.GetString(Convert.FromBase64String(parts[3])), ns, operations)
+            ? new WorkerAnswer(seed, parts[4] == "-" ? null : Encoding.UTF8.GetString(Convert.FromBase64String(parts[4])), ns, operations, parts[3])
             : null;
     }
 }
