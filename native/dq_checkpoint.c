@@ -121,8 +121,9 @@ static void grace_period(dq_db *db) {
 
 /* ---- step 4 -------------------------------------------------------------------------------- */
 
-static int write_pages(dq_db *db, uint8_t *run, uint32_t pages) {
+static int write_pages(dq_db *db, uint8_t *run, uint32_t pages, uint32_t filed_from) {
   uint32_t size = db->page_size, max = RUN_BYTES / size;
+  while (filed_from && pages && db->ckpt[pages - 1].page >= filed_from) pages--;
   for (uint32_t i = 0, n; i < pages; i += n) {
     for (n = 0; i + n < pages && n < max && db->ckpt[i + n].page == db->ckpt[i].page + n; n++)
       memcpy(run + (size_t)n * size, db->ckpt[i + n].image->data, size);
@@ -159,13 +160,13 @@ static int truncate_file(dq_db *db, uint32_t page_count) {
   return SQLITE_OK;
 }
 
-static int write_all(dq_db *db, uint32_t page_count) {
+static int write_all(dq_db *db, uint32_t page_count, uint32_t filed_from) {
   uint32_t pages = db->ckpt_count;
   dq_gen *gen = db->ckpt_gen;
   while (pages && db->ckpt[pages - 1].page > page_count) pages--;
   uint8_t *run = dq_alloc(RUN_BYTES);
   if (!run) return SQLITE_NOMEM;
-  int rc = write_pages(db, run, pages);
+  int rc = write_pages(db, run, pages, filed_from);
   if (rc == SQLITE_OK) rc = write_sums(db, run, pages);
   dq_free(run);
   if (rc == SQLITE_OK) rc = truncate_file(db, page_count);
@@ -207,7 +208,7 @@ static int begin(dq_db *db, uint64_t lsn, dq_reader *pin, dq_snap *spare) {
   return SQLITE_OK;
 }
 
-int dq_db_checkpoint(dq_db *db, uint64_t lsn, uint32_t *page_count, uint64_t *checksum) {
+int dq_db_checkpoint(dq_db *db, uint64_t lsn, uint32_t filed_from, uint32_t *page_count, uint64_t *checksum) {
   dq_reader pin = {0};
   dq_snap *spare = dq_alloc(sizeof *spare);
   if (!spare) return SQLITE_NOMEM;
@@ -221,7 +222,7 @@ int dq_db_checkpoint(dq_db *db, uint64_t lsn, uint32_t *page_count, uint64_t *ch
   for (uint32_t i = 0; i < db->ckpt_count && rc == SQLITE_OK && db->ckpt[i].page <= count; i++) rc = keep_before_image(db, db->ckpt[i].page);
   if (rc == SQLITE_OK) {
     if (!DQ_MUTANT(62)) grace_period(db);
-    rc = write_all(db, count);
+    rc = write_all(db, count, filed_from);
   }
   dq_lock(db);
   dq_reader_end(db, &pin);
@@ -241,6 +242,25 @@ int dq_db_checkpoint(dq_db *db, uint64_t lsn, uint32_t *page_count, uint64_t *ch
   db->checkpointing = 0;
   dq_bound_readers(db);
   dq_unlock(db);
+  return rc;
+}
+
+int dq_db_checkpoint_pages(dq_db *db, uint64_t lsn, uint32_t *pages, uint32_t capacity, uint32_t *count) {
+  uint32_t found = 0;
+  dq_lock(db);
+  int rc = db->poisoned ? DQ_POISONED : db->closed ? DQ_NOT_LEADER : SQLITE_OK;
+  for (uint32_t i = 0; i < db->gen->chunk_count && rc == SQLITE_OK; i++) {
+    dq_chunk *chunk = db->gen->chunks[i];
+    for (uint32_t k = 0; chunk && k < DQ_CHUNK; k++) {
+      uint32_t page = i * DQ_CHUNK + k + 1;
+      dq_version *v = chunk->dirty[k] ? dq_store_find(db->gen, page, lsn) : NULL;
+      if (!v || !v->image) continue;
+      if (found < capacity) pages[found] = page;
+      found++;
+    }
+  }
+  dq_unlock(db);
+  *count = found;
   return rc;
 }
 

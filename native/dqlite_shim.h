@@ -295,10 +295,17 @@ DQ_EXPORT int dq_db_apply(dq_db *, uint32_t pages, const uint32_t *page_numbers,
 ** before-images kept for older snapshots, and fsyncs. `lsn` is c, or that of an
 ** open dq_snapshot (open one at the state to be checkpointed when c may move
 ** before this call): otherwise pages of that state may be gone, and the answer
-** is SQLITE_BUSY. One at a time, own thread. The caller makes "target" durable before and "done" after, then
-** calls _done, which drops the versions that nobody needs. A failed write or
-** flush returns SQLITE_IOERR_* and the file must be recovered from the log. */
-DQ_EXPORT int dq_db_checkpoint(dq_db *, uint64_t lsn, uint32_t *page_count, uint64_t *checksum);
+** is SQLITE_BUSY. One at a time, own thread. The caller keeps a durable copy of
+** what is overwritten (_pages says which: a torn page cannot be mended from
+** itself), makes "target" durable before and "done" after, then calls _done,
+** which drops the versions that nobody needs. Pages from `filed_from` on (0:
+** none) are in the file already: the caller has written them behind its end. A
+** failed write or flush returns SQLITE_IOERR_* and the file must be restored. */
+DQ_EXPORT int dq_db_checkpoint(dq_db *, uint64_t lsn, uint32_t filed_from, uint32_t *page_count, uint64_t *checksum);
+/* The pages, ascending, that a checkpoint to lsn would write now; `count` gets
+** how many there are, also when that is more than `capacity`. Pages above the
+** page count at lsn may be among them. */
+DQ_EXPORT int dq_db_checkpoint_pages(dq_db *, uint64_t lsn, uint32_t *pages, uint32_t capacity, uint32_t *count);
 DQ_EXPORT int dq_db_checkpoint_done(dq_db *, uint64_t lsn);
 
 /* After an install replaced the files at path and sums_path by a later state of

@@ -144,7 +144,7 @@ TEST(A_poisoned_database_answers_its_code_to_everyone) {
   EQ(DQ_POISONED, dq_db_poll(n.db, 1, &batch));
   EQ(DQ_POISONED, dq_db_commit(n.db, 9));
   EQ(DQ_POISONED, dq_slot_request(n.db, 3));
-  EQ(DQ_POISONED, dq_db_checkpoint(n.db, 1, NULL, NULL));
+  EQ(DQ_POISONED, dq_db_checkpoint(n.db, 1, 0, NULL, NULL));
   EQ(DQ_POISONED, dq_db_lead(n.db, 5));
   EQ(1, node_state(&n).poisoned);
   conn_close(&own), conn_close(&plain);

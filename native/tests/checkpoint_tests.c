@@ -85,7 +85,7 @@ TEST(A_checkpoint_never_moves_a_draft) {
   EQ(200, value(&r, "SELECT count(*) FROM t"));
   conn_close(&r);
   node_stop(&again);
-  EQ(SQLITE_MISUSE, dq_db_checkpoint(n.db, node_state(&n).d, NULL, NULL));
+  EQ(SQLITE_MISUSE, dq_db_checkpoint(n.db, node_state(&n).d, 0, NULL, NULL));
   conn_close(&w);
   node_stop(&n);
 }
@@ -98,10 +98,10 @@ TEST(A_checkpoint_of_an_older_state_needs_a_snapshot_that_holds_it) {
   start(&n, &w, 4096, 0);
   lsn = node_state(&n).c;
   write_committed(&w, "INSERT INTO t(b) VALUES('later')");
-  EQ(SQLITE_BUSY, dq_db_checkpoint(n.db, lsn, NULL, NULL));
+  EQ(SQLITE_BUSY, dq_db_checkpoint(n.db, lsn, 0, NULL, NULL));
   OK(dq_snapshot_open(n.db, &s, &lsn, NULL, NULL));
   write_committed(&w, "UPDATE t SET b = 'later still'");
-  OK(dq_db_checkpoint(n.db, lsn, &n.config.page_count, &n.config.checksum));
+  OK(dq_db_checkpoint(n.db, lsn, 0, &n.config.page_count, &n.config.checksum));
   dq_snapshot_close(s);
   OK(dq_db_checkpoint_done(n.db, lsn));
   EQ(SQLITE_MISUSE, dq_db_checkpoint_done(n.db, lsn));
@@ -125,7 +125,7 @@ TEST(A_checkpoint_of_an_older_state_may_have_more_pages_than_there_are_now) {
   OK(dq_snapshot_open(n.db, &s, &lsn, NULL, NULL));
   write_committed(&w, "DELETE FROM t");
   write_committed(&w, "VACUUM");
-  OK(dq_db_checkpoint(n.db, lsn, &n.config.page_count, &n.config.checksum));
+  OK(dq_db_checkpoint(n.db, lsn, 0, &n.config.page_count, &n.config.checksum));
   OK(dq_db_checkpoint_done(n.db, lsn));
   CHECK(n.config.page_count > 100);
   dq_snapshot_close(s);

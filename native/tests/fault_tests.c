@@ -309,7 +309,7 @@ TEST(A_crash_at_any_call_of_a_checkpoint_is_repaired_by_replay) {
     fault.snap_at = at;
     uint32_t count;
     uint64_t sum;
-    OK(dq_db_checkpoint(n.db, lsn, &count, &sum));
+    OK(dq_db_checkpoint(n.db, lsn, 0, &count, &sum));
     int calls = atomic_load(&fault.calls);
     fault.snap_at = 0;
     if (at > calls) node_copy_files(&n, &crashed, "crash"); /* written, but "done" was lost */

@@ -127,7 +127,7 @@ TEST(A_commit_during_a_checkpoint_reaches_the_file_with_the_next_one) {
     during.calls = 0;
     uint64_t lsn = node_state(&n).c;
     disk_hook = commit_during;
-    OK(dq_db_checkpoint(n.db, lsn, &n.config.page_count, &n.config.checksum));
+    OK(dq_db_checkpoint(n.db, lsn, 0, &n.config.page_count, &n.config.checksum));
     disk_hook = NULL;
     OK(dq_db_checkpoint_done(n.db, lsn));
     EQ(during.expected, value(&old, SUM));

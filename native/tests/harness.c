@@ -251,7 +251,7 @@ void node_copy_files(const node *from, node *to, const char *name) {
 
 int node_checkpoint(node *n) {
   uint64_t lsn = node_state(n).c;
-  int rc = dq_db_checkpoint(n->db, lsn, &n->config.page_count, &n->config.checksum);
+  int rc = dq_db_checkpoint(n->db, lsn, 0, &n->config.page_count, &n->config.checksum);
   return rc ? rc : dq_db_checkpoint_done(n->db, lsn);
 }
 

@@ -119,7 +119,7 @@ void op_checkpoint(void) {
   if (chance(4) == 0) w.crash_in = 1 + (int)chance(12);
   uint32_t pages;
   uint64_t checksum;
-  int rc = dq_db_checkpoint(w.a.db, lsn, &pages, &checksum);
+  int rc = dq_db_checkpoint(w.a.db, lsn, 0, &pages, &checksum);
   w.checkpointing = 0;
   w.crash_in = 0;
   if (rc == SQLITE_BUSY || rc == DQ_SNAPSHOT_GONE) {

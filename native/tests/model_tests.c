@@ -178,7 +178,7 @@ static void end_world(void) {
   settle_everything();
   uint64_t lsn = node_state(&w.a).c;
   SAY("the last checkpoint");
-  OK(dq_db_checkpoint(w.a.db, lsn, NULL, NULL));
+  OK(dq_db_checkpoint(w.a.db, lsn, 0, NULL, NULL));
   OK(dq_db_checkpoint_done(w.a.db, lsn));
   dq_db_state s = node_state(&w.a);
   EQ(0, s.version_bytes);

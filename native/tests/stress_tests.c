@@ -197,7 +197,7 @@ static void *checkpoint_main(void *arg) {
     dq_snapshot *s;
     uint64_t lsn;
     OK(dq_snapshot_open(a->n->db, &s, &lsn, NULL, NULL));
-    int rc = dq_db_checkpoint(a->n->db, lsn, &a->n->config.page_count, &a->n->config.checksum);
+    int rc = dq_db_checkpoint(a->n->db, lsn, 0, &a->n->config.page_count, &a->n->config.checksum);
     if (rc != DQ_SNAPSHOT_GONE && rc != SQLITE_BUSY) OK(rc);
     dq_snapshot_close(s);
     if (rc == SQLITE_OK) {

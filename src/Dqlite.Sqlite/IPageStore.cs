@@ -22,9 +22,6 @@ public interface IPageStore : IDisposable
     /// <inheritdoc cref="PageDatabase.SetDrafting"/>
     void SetDrafting(int resultCode);
 
-    /// <inheritdoc cref="PageDatabase.Recovered"/>
-    void Recovered(ulong expectedChecksum);
-
     /// <inheritdoc cref="PageDatabase.SetLease"/>
     void SetLease(long deadlineNs);
 
@@ -47,7 +44,10 @@ public interface IPageStore : IDisposable
     ulong Apply(ReadOnlySpan<uint> pageNumbers, ReadOnlySpan<byte> images, uint pageCount, ulong checksum);
 
     /// <inheritdoc cref="PageDatabase.Checkpoint"/>
-    (uint PageCount, ulong Checksum) Checkpoint(ulong lsn);
+    (uint PageCount, ulong Checksum) Checkpoint(ulong lsn, uint filedFrom = 0);
+
+    /// <inheritdoc cref="PageDatabase.CheckpointPages"/>
+    uint[] CheckpointPages(ulong lsn);
 
     /// <inheritdoc cref="PageDatabase.CheckpointDone"/>
     void CheckpointDone(ulong lsn);

@@ -94,7 +94,6 @@ public sealed class PageDatabase : IPageStore
                 Path = path,
                 SumsPath = sumsPath,
                 PageCount = options.PageCount,
-                Recovering = options.Recovering ? 1u : 0u,
                 Checksum = options.Checksum,
                 MaxTransactionBytes = checked((ulong)options.MaxTransactionBytes),
                 MaxUndecidedBytes = checked((ulong)options.MaxUndecidedBytes),
@@ -119,11 +118,6 @@ public sealed class PageDatabase : IPageStore
     /// <summary>Sets what whoever asks for the writer slot gets.</summary>
     /// <param name="resultCode"><see cref="ShimResult.Ok"/>: the slot. 13 (SQLITE_FULL): the log has no room.</param>
     public void SetDrafting(int resultCode) => Check(NativeMethods.DatabaseSetDrafting(_handle, resultCode), "set drafting");
-
-    /// <summary>Ends the recovery after an unfinished checkpoint: the database checksum is computed anew.</summary>
-    /// <param name="expectedChecksum">What it must be; 0: not compared.</param>
-    /// <exception cref="ShimException">It differs.</exception>
-    public void Recovered(ulong expectedChecksum) => Check(NativeMethods.DatabaseRecovered(_handle, expectedChecksum), "end recovery");
 
     /// <summary>Until this moment plain connections at level Linearizable read without asking.</summary>
     /// <param name="deadlineNs">Of <see cref="MonotonicClock.NowNs"/>; 0: always ask.</param>
@@ -186,14 +180,36 @@ public sealed class PageDatabase : IPageStore
     }
 
     /// <summary>Writes the state at an LSN to the file and fsyncs it. One at a time, on a thread of its own.</summary>
-    /// <param name="lsn">The committed one, or that of an open snapshot (other states may be gone: code 5). The caller has made this
-    /// target durable before.</param>
+    /// <param name="lsn">The committed one, or that of an open snapshot (other states may be gone: code 5). The caller has made copies of
+    /// what is overwritten, and this target, durable before.</param>
+    /// <param name="filedFrom">Pages from this one on lie in the file already; 0: none.</param>
     /// <returns>What the file then holds; to be made durable before <see cref="CheckpointDone"/>.</returns>
-    /// <exception cref="ShimException">It failed; the file must be recovered from the log.</exception>
-    public (uint PageCount, ulong Checksum) Checkpoint(ulong lsn)
+    /// <exception cref="ShimException">It failed; the file must be restored from the copies.</exception>
+    public (uint PageCount, ulong Checksum) Checkpoint(ulong lsn, uint filedFrom = 0)
     {
-        Check(NativeMethods.DatabaseCheckpoint(_handle, lsn, out var pageCount, out var checksum), "checkpoint");
+        Check(NativeMethods.DatabaseCheckpoint(_handle, lsn, filedFrom, out var pageCount, out var checksum), "checkpoint");
         return (pageCount, checksum);
+    }
+
+    /// <summary>The pages that a checkpoint to this state would write now.</summary>
+    /// <param name="lsn">As for <see cref="Checkpoint"/>.</param>
+    /// <returns>Ascending; some may lie above the state's page count.</returns>
+    public unsafe uint[] CheckpointPages(ulong lsn)
+    {
+        var pages = new uint[State.DirtyPages];
+        while (true)
+        {
+            fixed (uint* first = pages)
+            {
+                Check(NativeMethods.DatabaseCheckpointPages(_handle, lsn, first, (uint)pages.Length, out var count), "list the pages of a checkpoint");
+                if (count <= pages.Length)
+                {
+                    return pages[..(int)count];
+                }
+
+                pages = new uint[count];
+            }
+        }
     }
 
     /// <summary>"Done" is durable: the versions that nobody needs are dropped.</summary>

@@ -15,9 +15,6 @@ public sealed record PageDatabaseOptions
     /// <summary>Pages at the last finished checkpoint; the file may be longer after a crash.</summary>
     public required uint PageCount { get; init; }
 
-    /// <summary>The last checkpoint did not finish: checksums are not believed before <see cref="PageDatabase.Recovered"/>.</summary>
-    public bool Recovering { get; init; }
-
     /// <summary>Checksum of the database at the last finished checkpoint.</summary>
     public ulong Checksum { get; init; }
 

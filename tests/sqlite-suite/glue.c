@@ -68,7 +68,7 @@ static int checkpoint(entry *e) {
   dq_db_state s;
   e->pending = 0;
   dq_db_get_state(e->db, &s);
-  int rc = s.c == s.checkpoint_lsn ? SQLITE_OK : dq_db_checkpoint(e->db, s.c, &e->page_count, &e->checksum);
+  int rc = s.c == s.checkpoint_lsn ? SQLITE_OK : dq_db_checkpoint(e->db, s.c, 0, &e->page_count, &e->checksum);
   if (rc == SQLITE_OK && s.c != s.checkpoint_lsn) {
     rc = dq_db_checkpoint_done(e->db, s.c);
     COUNT(checkpoints);

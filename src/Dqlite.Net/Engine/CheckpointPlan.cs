@@ -169,11 +169,6 @@ internal sealed class CheckpointPlan(NodeContext node)
             {
                 keep = Min(keep, new LogIndex(database.FirstPendingIndex - 1));
             }
-
-            if (database.IsRecovering)
-            {
-                keep = Min(keep, new LogIndex(database.DoneIndex));
-            }
         }
 
         keep = Min(keep, node.Installs.Pin ?? keep);

@@ -4,8 +4,7 @@ using Dqlite.Sqlite;
 namespace Dqlite.Net.Engine;
 
 /// <summary>
-/// Moves committed pages from the version store into the database files, beside the loop. The order makes a crash at any point harmless:
-/// target durable in NAME.meta; pages, fsync; done durable in NAME.meta; only then may log be dropped.
+/// Moves committed pages from the version store into the database files, beside the loop.
 /// </summary>
 internal sealed class Checkpointer(NodeContext node) : INodeWork, IDisposable
 {
@@ -32,7 +31,7 @@ internal sealed class Checkpointer(NodeContext node) : INodeWork, IDisposable
     /// <summary>Carries out one checkpoint, on the caller's thread.</summary>
     public static void Run(NodeContext node, CheckpointJob job)
     {
-        var run = new CheckpointRun(node, job);
+        var run = new CheckpointRun(node.Files, job);
         while (!run.Step())
         {
         }
@@ -80,6 +79,11 @@ internal sealed class Checkpointer(NodeContext node) : INodeWork, IDisposable
             // Its view was given up to bound memory before a page was written; a later checkpoint begins anew.
             End(run);
         }
+        catch (DurableIOException exception) when (exception.IsDiskFull && !run.HasBegunToWrite)
+        {
+            // The database file is as it was: a later checkpoint tries again.
+            End(run);
+        }
         catch (Exception) when (run.Job.Database.IsStopped)
         {
             // The database was dropped, or the node stopped, under the checkpoint.
@@ -100,7 +104,7 @@ internal sealed class Checkpointer(NodeContext node) : INodeWork, IDisposable
     {
         lock (_gate)
         {
-            return !_stopped && _jobs.TryDequeue(out var job) ? new CheckpointRun(node, job) : null;
+            return !_stopped && _jobs.TryDequeue(out var job) ? new CheckpointRun(node.Files, job) : null;
         }
     }
 
@@ -109,46 +113,5 @@ internal sealed class Checkpointer(NodeContext node) : INodeWork, IDisposable
         _current = null;
         run.Job.View.Dispose();
         node.Call((nowNs, outputs) => node.Checkpoints.OnCheckpointed(run.Job.Database, nowNs, outputs));
-    }
-
-    /// <summary>One checkpoint, step by step; each step leaves a state that a crash may find.</summary>
-    private sealed class CheckpointRun(NodeContext node, CheckpointJob job)
-    {
-        private int _step;
-        private uint _pageCount;
-        private ulong _checksum;
-
-        public CheckpointJob Job => job;
-
-        /// <summary>Does the next step; true after the last one.</summary>
-        public bool Step()
-        {
-            var (database, index, lsn) = (job.Database, job.Index, job.View.Lsn);
-            switch (_step++)
-            {
-                case 0:
-                    database.MetaFile.Write(database.Meta with { CheckpointTarget = index });
-                    return false;
-                case 1:
-                    (_pageCount, _checksum) = database.Pages.Checkpoint(lsn);
-                    return false;
-                case 2:
-#if MUTANTS
-                    index = Mutant.Is("R19b") ? new LogIndex(database.AppliedIndex) : index;
-#endif
-                    database.MetaFile.Write(database.Meta with
-                    {
-                        CheckpointDone = index,
-                        LastEntry = index,
-                        PageCount = _pageCount,
-                        Checksum = _checksum,
-                        File = node.Files.GetState(database.Files.DatabasePath),
-                    });
-                    return false;
-                default:
-                    database.Pages.CheckpointDone(lsn);
-                    return true;
-            }
-        }
     }
 }

@@ -6,9 +6,9 @@ namespace Dqlite.Net.Engine;
 /// <summary>Notices at start that a database file was changed behind the node's back while it was down.</summary>
 internal static class DatabaseCheck
 {
-    /// <summary>Compares the file with what the last checkpoint left; the page checksums find the rest when pages are read.</summary>
+    /// <summary>The files are there, and no other program has written through its own log.</summary>
     /// <exception cref="DatabaseDamagedException">Names the file and says what to do.</exception>
-    public static void Verify(IFileSystem files, DatabaseFiles paths, DatabaseMeta meta)
+    public static void RequireFiles(IFileSystem files, DatabaseFiles paths)
     {
         // A program that has only read the file of a stopped node leaves an empty -wal: nothing was written through it.
         foreach (var suffix in new[] { "-wal", "-journal" })
@@ -24,13 +24,12 @@ internal static class DatabaseCheck
         {
             throw Damaged(paths.DatabasePath, "it, or its checksum file, is missing");
         }
+    }
 
-        if (meta.CheckpointTarget > meta.CheckpointDone)
-        {
-            // An unfinished checkpoint: the file is expected to differ, and the log holds every page that does.
-            return;
-        }
-
+    /// <summary>Compares the file with what the last checkpoint left; the page checksums find the rest when pages are read.</summary>
+    /// <exception cref="DatabaseDamagedException">Names the file and says what to do.</exception>
+    public static void Verify(IFileSystem files, DatabaseFiles paths, DatabaseMeta meta)
+    {
         var state = files.GetState(paths.DatabasePath);
         if (state.SizeBytes < (long)meta.PageCount * meta.PageSize)
         {

@@ -14,6 +14,9 @@ internal sealed record DatabaseFiles(string Directory, string Name)
     /// <summary>Checkpoint target and done.</summary>
     public string MetaPath => IOPath.Combine(Directory, Name + ".meta");
 
+    /// <summary>Copies of the pages that a checkpoint overwrites.</summary>
+    public string RedoPath => IOPath.Combine(Directory, Name + ".redo");
+
     /// <summary>A database under installation.</summary>
     public string NewDatabasePath => DatabasePath + ".new";
 

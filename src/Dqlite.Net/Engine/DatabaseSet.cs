@@ -77,6 +77,8 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
                 continue;
             }
 
+            DatabaseCheck.RequireFiles(node.Files, files);
+            DatabaseRecovery.Run(node.Files, files, metaFile);
             DatabaseCheck.Verify(node.Files, files, metaFile.Meta);
             Add(ReplicatedDatabase.Open(node, node.Options, files, metaFile));
         }
@@ -273,6 +275,7 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
 
         node.Files.DeleteIfPresent(files.DatabasePath);
         node.Files.DeleteIfPresent(files.SumsPath);
+        node.Files.DeleteIfPresent(files.RedoPath);
     }
 
     /// <summary>An install brought a database that this node did not have, or one under a new id.</summary>

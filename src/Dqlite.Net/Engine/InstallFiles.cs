@@ -109,6 +109,7 @@ internal static class InstallFiles
                 files.Delete(metaPath);
                 files.DeleteIfPresent(paths.DatabasePath);
                 files.DeleteIfPresent(paths.SumsPath);
+                files.DeleteIfPresent(paths.RedoPath);
             }
         }
     }

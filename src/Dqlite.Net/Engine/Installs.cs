@@ -29,7 +29,7 @@ internal sealed class Installs(NodeContext node)
         }
 
         if (node.Databases.HasDropBehind(node.Applier.LastApplied)
-            || node.Databases.All.Any(database => database.AppliedIndex > node.Applier.LastApplied.Value || database.IsRecovering))
+            || node.Databases.All.Any(database => database.AppliedIndex > node.Applier.LastApplied.Value))
         {
             // The log is still replayed after a start: files and applied index do not belong together yet. The core asks again.
             node.Call((nowNs, outputs) => node.Core.SnapshotSent(peer, false, LogIndex.Zero, nowNs, outputs));

@@ -87,14 +87,8 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     /// <summary>Loop: the file holds everything up to this index.</summary>
     public long DoneIndex => Meta.CheckpointDone.Value;
 
-    /// <summary>Loop: the file may hold parts of everything up to this index; nothing is served before it has been applied.</summary>
-    public long TargetIndex => Meta.CheckpointTarget.Value;
-
     /// <summary>Loop: a checkpoint of it is running.</summary>
     public bool IsCheckpointing { get; set; }
-
-    /// <summary>Loop: the last checkpoint did not finish, and the log has not been replayed up to its target yet.</summary>
-    public bool IsRecovering { get; private set; }
 
     /// <summary>Whether it was dropped, or the node has stopped. Any thread.</summary>
     public bool IsStopped => _stopped is not null;
@@ -112,8 +106,7 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     public static ReplicatedDatabase Open(INodeServices node, DqliteNodeOptions options, DatabaseFiles files, DatabaseMetaFile metaFile)
     {
         var meta = metaFile.Meta;
-        var recovering = meta.CheckpointTarget > meta.CheckpointDone;
-        var database = new ReplicatedDatabase(node, files, metaFile) { IsRecovering = recovering };
+        var database = new ReplicatedDatabase(node, files, metaFile);
         database.Pages = node.PageStores.Open(
             new PageDatabaseOptions
             {
@@ -121,7 +114,6 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
                 SumsPath = files.SumsPath,
                 PageSize = meta.PageSize,
                 PageCount = meta.PageCount,
-                Recovering = recovering,
                 Checksum = meta.Checksum,
                 MaxTransactionBytes = options.MaxTransactionBytes,
                 MaxUndecidedBytes = options.MaxUndecidedBytes,
@@ -131,11 +123,7 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
                 SlotHold = options.MaxWriteTransactionHold,
             },
             database);
-        if (!recovering)
-        {
-            database.Pages.SetServing(ShimResult.Ok);
-        }
-
+        database.Pages.SetServing(ShimResult.Ok);
         return database;
     }
 
@@ -221,18 +209,13 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
         else
         {
             var payload = entry.Payload.Span;
-            lsn = Pages.Apply(EntryCodec.PageNumbers(payload, header), EntryCodec.Images(payload, header), header.PageCount, IsRecovering ? 0 : header.Checksum);
+            lsn = Pages.Apply(EntryCodec.PageNumbers(payload, header), EntryCodec.Images(payload, header), header.PageCount, header.Checksum);
         }
 
         Volatile.Write(ref _lastIndex, index);
         ProposedIndex = Math.Max(ProposedIndex, index);
         _marks.Enqueue((index, entry.Payload.Length));
         PendingBytes += entry.Payload.Length;
-        if (IsRecovering && index >= TargetIndex)
-        {
-            EndRecovery(header.Checksum);
-        }
-
         _ledger.OnCommitted(lsn);
     }
 
@@ -275,7 +258,7 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     /// </summary>
     public CheckpointJob? BeginCheckpoint()
     {
-        if (IsCheckpointing || IsRecovering || _marks.Count == 0)
+        if (IsCheckpointing || _marks.Count == 0)
         {
             return null;
         }
@@ -301,7 +284,6 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
         MetaFile = metaFile;
         var meta = metaFile.Meta;
         IsPublished = meta.IsPublished;
-        IsRecovering = false;
         _marks.Clear();
         PendingBytes = 0;
         Volatile.Write(ref _lastIndex, meta.LastEntry.Value);
@@ -488,13 +470,6 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     {
         Pages.Dispose();
         MetaFile.Dispose();
-    }
-
-    private void EndRecovery(ulong checksum)
-    {
-        Pages.Recovered(checksum);
-        IsRecovering = false;
-        Pages.SetServing(ShimResult.Ok);
     }
 
     private void OnSlotTaken(ulong ticket)

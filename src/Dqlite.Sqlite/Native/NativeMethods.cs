@@ -102,9 +102,6 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library, EntryPoint = "dq_db_set_drafting")]
     internal static partial int DatabaseSetDrafting(DatabaseHandle database, int resultCode);
 
-    [LibraryImport(Library, EntryPoint = "dq_db_recovered")]
-    internal static partial int DatabaseRecovered(DatabaseHandle database, ulong expectedChecksum);
-
     [LibraryImport(Library, EntryPoint = "dq_db_set_lease")]
     internal static partial void DatabaseSetLease(DatabaseHandle database, long deadlineNs);
 
@@ -130,7 +127,10 @@ internal static unsafe partial class NativeMethods
     internal static partial int DatabaseApply(DatabaseHandle database, uint pages, uint* pageNumbers, void* images, uint pageCount, ulong checksum, out ulong lsn);
 
     [LibraryImport(Library, EntryPoint = "dq_db_checkpoint")]
-    internal static partial int DatabaseCheckpoint(DatabaseHandle database, ulong lsn, out uint pageCount, out ulong checksum);
+    internal static partial int DatabaseCheckpoint(DatabaseHandle database, ulong lsn, uint filedFrom, out uint pageCount, out ulong checksum);
+
+    [LibraryImport(Library, EntryPoint = "dq_db_checkpoint_pages")]
+    internal static partial int DatabaseCheckpointPages(DatabaseHandle database, ulong lsn, uint* pages, uint capacity, out uint count);
 
     [LibraryImport(Library, EntryPoint = "dq_db_checkpoint_done")]
     internal static partial int DatabaseCheckpointDone(DatabaseHandle database, ulong lsn);

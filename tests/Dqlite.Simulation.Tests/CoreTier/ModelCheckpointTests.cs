@@ -1,3 +1,6 @@
+using Dqlite.Net.Engine;
+using Dqlite.Net.Storage;
+using Dqlite.Raft;
 using Dqlite.Simulation.CoreTier;
 using Dqlite.Simulation.World;
 using Dqlite.Sqlite;
@@ -5,7 +8,7 @@ using static Dqlite.Simulation.Tests.CoreTier.StoreBed;
 
 namespace Dqlite.Simulation.Tests.CoreTier;
 
-/// <summary>What a checkpoint leaves in the files, in memory and for readers, and what a crash in it leaves to the log.</summary>
+/// <summary>What a checkpoint leaves in the files, in memory and for readers, and what a crash in it leaves to the copies.</summary>
 public sealed class ModelCheckpointTests
 {
     [Test]
@@ -90,17 +93,24 @@ public sealed class ModelCheckpointTests
     }
 
     [Test]
-    public void After_a_crash_at_any_operation_of_a_checkpoint_the_log_restores_the_same_state([Range(1, 12)] int operation, [Values(1UL, 2UL, 3UL, 4UL)] ulong seed)
+    public void After_a_crash_at_any_operation_of_a_checkpoint_the_copies_restore_its_state([Range(1, 12)] int operation, [Values(1UL, 2UL, 3UL, 4UL)] ulong seed)
     {
         using var bed = new StoreBed(seed);
         var random = new SeededRandom(seed);
         bed.Store.Lead(1);
-        var log = Enumerable.Range(0, 30).Select(i => RandomEntry(bed, random, i < 15 ? 60 : 25)).ToList();
+        Enumerable.Range(0, 30).ToList().ForEach(i => RandomEntry(bed, random, i < 15 ? 60 : 25));
         bed.Checkpoint();
         var done = bed.Store.State;
-        log = [.. Enumerable.Range(0, 20).Select(_ => RandomEntry(bed, random, 40))];
+        Enumerable.Range(0, 20).ToList().ForEach(_ => RandomEntry(bed, random, 40));
         var expected = bed.Store.State;
         var image = PagesOf(bed);
+        var redo = bed.Machine.Disk.Root + "/test.redo";
+        using (var view = bed.Store.OpenSnapshot())
+        {
+            var pages = Array.FindAll(bed.Store.CheckpointPages(view.Lsn), page => page <= view.PageCount);
+            RedoFile.Write(bed.Machine.Disk, redo, new LogIndex(50), view, pages, uint.MaxValue);
+        }
+
         bed.Machine.CrashAtOperation = bed.Machine.Operations + operation;
         try
         {
@@ -112,15 +122,42 @@ public sealed class ModelCheckpointTests
         }
 
         bed.Machine.CrashAtOperation = null;
-        bed.Open(bed.Options with { PageCount = done.PageCount, Checksum = done.Checksum, Recovering = true });
-        log.ForEach(entry => entry.ApplyTo(bed.Store, isVerified: false));
-        bed.Store.Recovered(expected.Checksum);
-        Assert.That((bed.Store.State.Checksum, bed.Store.State.PageCount), Is.EqualTo((expected.Checksum, expected.PageCount)));
-        Assert.That(PagesOf(bed), Is.EqualTo(image));
-        bed.Checkpoint();
-        bed.Store.Dispose();
+        var meta = new DatabaseMeta { DatabaseId = 1, Name = "app", PageSize = PageSize, CheckpointTarget = new LogIndex(50), CheckpointDone = new LogIndex(30), PageCount = done.PageCount, Checksum = done.Checksum };
+        for (var again = 0; again < 2; again++)
+        {
+            var restored = RedoFile.Restore(bed.Machine.Disk, redo, bed.Path, bed.SumsPath, meta);
+            Assert.That((restored.Checksum, restored.PageCount, restored.CheckpointDone.Value), Is.EqualTo((expected.Checksum, expected.PageCount, 50L)));
+        }
+
         bed.Open(bed.Options with { PageCount = expected.PageCount, Checksum = expected.Checksum });
         Assert.That(PagesOf(bed), Is.EqualTo(image));
+    }
+
+    [Test]
+    public void Copies_that_are_not_what_was_written_are_refused_by_name()
+    {
+        using var bed = new StoreBed();
+        Fill(bed, 4);
+        var disk = bed.Machine.Disk;
+        var redo = bed.Machine.Disk.Root + "/test.redo";
+        var meta = new DatabaseMeta { DatabaseId = 1, Name = "app", PageSize = PageSize, CheckpointTarget = new LogIndex(7), PageCount = 1 };
+        StorageDamagedException Refusal(LogIndex target) => Assert.Throws<StorageDamagedException>(() => RedoFile.Restore(disk, redo, bed.Path, bed.SumsPath, meta with { CheckpointTarget = target }))!;
+
+        Assert.That(Refusal(new LogIndex(7)).Message, Does.Contain("test.redo").And.Contain("missing"));
+        using (var view = bed.Store.OpenSnapshot())
+        {
+            RedoFile.Write(disk, redo, new LogIndex(7), view, bed.Store.CheckpointPages(view.Lsn), uint.MaxValue);
+        }
+
+        Assert.That(RedoFile.TargetOf(disk, redo), Is.EqualTo(new LogIndex(7)));
+        Assert.That(Refusal(new LogIndex(8)).Message, Does.Contain("test.redo").And.Contain("not the copy"));
+        var bytes = disk.ReadAllBytes(redo);
+        bytes[^1] ^= 1;
+        disk.WriteAllBytes(redo, bytes);
+        Assert.That(Refusal(new LogIndex(7)).Message, Does.Contain("test.redo").And.Contain("page 4"));
+        bytes[70] ^= 1;
+        disk.WriteAllBytes(redo, bytes);
+        Assert.That((RedoFile.TargetOf(disk, redo), Refusal(new LogIndex(7)).Path), Is.EqualTo((LogIndex.Zero, redo)));
     }
 
     [Test]

@@ -184,10 +184,10 @@ internal sealed class FullNode : INodeServices, IDisposable
 
         using (job.View)
         {
-            Database.MetaFile.Write(Database.Meta with { CheckpointTarget = job.Index });
-            var (pages, checksum) = Database.Pages.Checkpoint(job.View.Lsn);
-            Database.MetaFile.Write(Database.Meta with { CheckpointDone = job.Index, LastEntry = job.Index, PageCount = pages, Checksum = checksum });
-            Database.Pages.CheckpointDone(job.View.Lsn);
+            var run = new CheckpointRun(Machine.Disk, job);
+            while (!run.Step())
+            {
+            }
         }
 
         Database.IsCheckpointing = false;

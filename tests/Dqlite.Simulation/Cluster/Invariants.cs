@@ -281,7 +281,7 @@ internal sealed partial class Invariants(SimCluster cluster)
     {
         foreach (var database in context.Databases.All)
         {
-            if (database.IsRecovering || database.AppliedIndex == database.Id)
+            if (database.AppliedIndex == database.Id)
             {
                 continue;
             }

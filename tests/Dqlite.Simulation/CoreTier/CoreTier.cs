@@ -40,8 +40,8 @@ internal sealed class CoreTier(int pageSize = 512) : ITier
     /// <inheritdoc/>
     public byte[] Image(ReplicatedDatabase database) => StoreOf(database).CopyCommitted();
 
-    /// <summary>Looks for damage in what is committed; in a database whose recovery has not ended nothing is promised.</summary>
-    public string? Check(ReplicatedDatabase database) => database.IsRecovering ? null : DatabaseAudit.Run(StoreOf(database));
+    /// <summary>Looks for damage in what is committed.</summary>
+    public string? Check(ReplicatedDatabase database) => DatabaseAudit.Run(StoreOf(database));
 
     /// <inheritdoc/>
     public void Dispose()

@@ -16,10 +16,10 @@ internal sealed partial class ModelPageStore
     private sealed record WrittenCheckpoint(ulong Lsn, uint PageCount, List<PageVersion> Pages);
 
     /// <inheritdoc/>
-    public (uint PageCount, ulong Checksum) Checkpoint(ulong lsn)
+    public (uint PageCount, ulong Checksum) Checkpoint(ulong lsn, uint filedFrom = 0)
     {
         ThrowIfDisposed();
-        Require(!_isRecovering && lsn <= _committed.Lsn && lsn >= _checkpointLsn, SQLITE_MISUSE, "checkpoint");
+        Require(lsn <= _committed.Lsn && lsn >= _checkpointLsn, SQLITE_MISUSE, "checkpoint");
         var generation = _generation;
         Require(lsn == _committed.Lsn || generation.Versions.PointAt(lsn) is not null, ShimResult.Busy, "checkpoint");
         _checkpoint = null;
@@ -30,7 +30,7 @@ internal sealed partial class ModelPageStore
             var pages = generation.Versions.Unfiled(lsn);
             var written = pages.FindAll(version => version.Page <= pin.PageCount);
             written.ForEach(version => KeepBeforeImage(generation, version.Page));
-            WriteAll(generation, written, pin.PageCount);
+            WriteAll(generation, written, pin.PageCount, filedFrom == 0 ? uint.MaxValue : filedFrom);
             _checkpoint = new WrittenCheckpoint(lsn, pin.PageCount, pages);
             return (pin.PageCount, pin.Checksum);
         }
@@ -39,6 +39,13 @@ internal sealed partial class ModelPageStore
             generation.Versions.Release(pin);
             BoundReaders();
         }
+    }
+
+    /// <inheritdoc/>
+    public uint[] CheckpointPages(ulong lsn)
+    {
+        ThrowIfDisposed();
+        return [.. _generation.Versions.Unfiled(lsn).Select(version => version.Page)];
     }
 
     /// <inheritdoc/>
@@ -81,11 +88,11 @@ internal sealed partial class ModelPageStore
         }
     }
 
-    private void WriteAll(PageGeneration generation, List<PageVersion> pages, uint pageCount)
+    private void WriteAll(PageGeneration generation, List<PageVersion> pages, uint pageCount, uint filedFrom)
     {
         StoreErrors.Try(SQLITE_IOERR_WRITE, "checkpoint", Path, () =>
         {
-            WritePages(generation, pages);
+            WritePages(generation, pages.FindAll(version => version.Page < filedFrom));
             WriteSums(generation, pages);
         });
         StoreErrors.Try(SQLITE_IOERR_TRUNCATE, "checkpoint", Path, () => Truncate(generation, pageCount));

@@ -21,7 +21,7 @@ internal sealed partial class ModelPageStore
     public void Lead(long term)
     {
         ThrowIfDisposed();
-        Require(term > 0 && !_isRecovering && _committed.Lsn == _drafted.Lsn, SQLITE_MISUSE, "lead");
+        Require(term > 0 && _committed.Lsn == _drafted.Lsn, SQLITE_MISUSE, "lead");
         _term = term;
     }
 
@@ -126,7 +126,7 @@ internal sealed partial class ModelPageStore
 
         pages = Coalesce(pages, pageCount);
         var sum = ChecksumAfter(pages, pageCount);
-        Require(checksum == 0 || sum == checksum || _isRecovering, SQLITE_CORRUPT, "apply");
+        Require(checksum == 0 || sum == checksum, SQLITE_CORRUPT, "apply");
         Advance(pages, pageCount, sum);
         _committed = _drafted;
         Supersede(pages);

@@ -114,7 +114,7 @@ internal sealed partial class ModelPageStore
         }
     }
 
-    /// <summary>Reads and verifies a page of the file. During recovery nothing is believed, and nothing verified.</summary>
+    /// <summary>Reads and verifies a page of the file.</summary>
     private byte[] ReadFile(PageGeneration generation, uint page, ulong? sum, bool isSilent = false)
     {
         int read;
@@ -128,7 +128,7 @@ internal sealed partial class ModelPageStore
         }
 
         _filePage.AsSpan(read).Clear();
-        if (!_isRecovering && (read < PageSize || XxHash64.OfPage(page, _filePage) != sum))
+        if (read < PageSize || XxHash64.OfPage(page, _filePage) != sum)
         {
             if (!isSilent)
             {

@@ -25,7 +25,6 @@ internal sealed partial class ModelPageStore : IPageStore
     private ulong _lastLsn = FirstLsn;
     private ulong _checkpointLsn = FirstLsn;
     private long _term;
-    private bool _isRecovering;
     private bool _isDisposed;
     private int _draftingCode;
     private ulong _pagesReadFromFile;
@@ -40,7 +39,6 @@ internal sealed partial class ModelPageStore : IPageStore
         _events = new StoreEvents(events);
         Slot = new WriterSlot(_events, () => _term != 0 && _draftingCode == 0 && _undecidedBytes <= options.MaxUndecidedBytes);
         _filePage = new byte[options.PageSize];
-        _isRecovering = options.Recovering;
         _generation = PageGeneration.Open(files, options, FirstLsn, 1);
         _committed = new DatabasePoint(FirstLsn, options.PageCount, options.Checksum, _generation.SchemaCookie);
         _drafted = _committed;
@@ -118,29 +116,6 @@ internal sealed partial class ModelPageStore : IPageStore
         _events.Raise();
     }
 
-    /// <inheritdoc/>
-    public void Recovered(ulong expectedChecksum)
-    {
-        ThrowIfDisposed();
-        Require(_committed.Lsn == _drafted.Lsn, SQLITE_MISUSE, "end recovery");
-        if (_isRecovering)
-        {
-            ulong checksum = 0;
-            for (uint page = 1; page <= _committed.PageCount; page++)
-            {
-                checksum ^= _generation.Versions.NewestSum(page);
-            }
-
-            var page1 = _generation.Versions.Find(1, _committed.Lsn)?.Image;
-            var cookie = page1 is null ? _generation.SchemaCookie : PageGeneration.CookieOf(page1);
-            _committed = _committed with { Checksum = checksum, SchemaCookie = cookie };
-            _drafted = _committed;
-        }
-
-        Require(expectedChecksum == 0 || _committed.Checksum == expectedChecksum, SQLITE_CORRUPT, "end recovery");
-        _isRecovering = false;
-    }
-
     /// <summary>Only plain connections look at the lease, and the model has none.</summary>
     public void SetLease(long deadlineNs) => ThrowIfDisposed();
 
@@ -149,7 +124,7 @@ internal sealed partial class ModelPageStore : IPageStore
     {
         ThrowIfDisposed();
         Require(_term == 0 && _committed.Lsn == _drafted.Lsn, SQLITE_MISUSE, "reopen");
-        var options = _options with { PageCount = pageCount, Checksum = checksum, Recovering = false };
+        var options = _options with { PageCount = pageCount, Checksum = checksum };
         var generation = PageGeneration.Open(_files, options, _lastLsn + 1, _generation.Number + 1);
         _generation.Release();
         _generation = generation;
@@ -157,7 +132,6 @@ internal sealed partial class ModelPageStore : IPageStore
         _checkpointLsn = ++_lastLsn;
         _committed = new DatabasePoint(_lastLsn, pageCount, checksum, generation.SchemaCookie);
         _drafted = _committed;
-        _isRecovering = false;
     }
 
     /// <inheritdoc/>

@@ -129,10 +129,10 @@ internal sealed class PageGeneration
         var hasPage1 = ReadFile(1, page1) == _pageSize;
         SchemaCookie = CookieOf(page1);
         var isDatabase = hasPage1 && page1.AsSpan().StartsWith("SQLite format 3\0"u8) && PageSizeOf(page1) == _pageSize;
-        StoreErrors.Require(options.Recovering || isDatabase, SQLITE_NOTADB, "open database", options.Path);
+        StoreErrors.Require(isDatabase, SQLITE_NOTADB, "open database", options.Path);
         LoadSums(options);
         var isWhole = XxHash64.OfPage(1, page1) == FileSums[0] && FileChecksum(options.PageCount) == options.Checksum;
-        StoreErrors.Require(options.Recovering || isWhole, SQLITE_CORRUPT, "open database", options.Path);
+        StoreErrors.Require(isWhole, SQLITE_CORRUPT, "open database", options.Path);
         for (uint page = 1; page <= FilePages; page++)
         {
             Versions.Insert(new PageVersion(page, null, FileSums[page - 1]) { Lsn = lsn });
@@ -147,7 +147,7 @@ internal sealed class PageGeneration
         var stored = Math.Min((SumsFile.Length - header.Length) / SumsFormat.SumBytes, FilePages);
         var bytes = new byte[stored * SumsFormat.SumBytes];
         StoreErrors.Require(SumsFile.Read(bytes, header.Length) == bytes.Length, SQLITE_IOERR_READ, "read checksums", options.SumsPath);
-        StoreErrors.Require(options.Recovering || stored >= options.PageCount, SQLITE_CORRUPT, "read checksums", options.SumsPath);
+        StoreErrors.Require(stored >= options.PageCount, SQLITE_CORRUPT, "read checksums", options.SumsPath);
         FileSums = SumsFormat.Decode(bytes);
         ReserveSums(Math.Max(FilePages, options.PageCount));
     }

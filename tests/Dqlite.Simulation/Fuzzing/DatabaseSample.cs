@@ -6,7 +6,7 @@ using static SQLitePCL.raw;
 namespace Dqlite.Simulation.Fuzzing;
 
 /// <summary>What a node opens a database with: its two files, and what NAME.meta says of them.</summary>
-internal sealed record DatabaseSample(byte[] Database, byte[] Sums, int PageSize, uint PageCount, ulong Checksum, bool Recovering)
+internal sealed record DatabaseSample(byte[] Database, byte[] Sums, int PageSize, uint PageCount, ulong Checksum)
 {
     /// <summary>Asks SQLite for everything that there is.</summary>
     public const string ReadEverything = "SELECT count(*), sum(length(v)), max(v) FROM t; SELECT count(*) FROM t INDEXED BY i WHERE v > ''; PRAGMA integrity_check";
@@ -28,13 +28,13 @@ internal sealed record DatabaseSample(byte[] Database, byte[] Sums, int PageSize
 
     /// <summary>Encodes everything.</summary>
     public IEnumerable<byte[]> Encode() =>
-        [new ByteWriter().UInt32((uint)PageSize).UInt32(PageCount).UInt64(Checksum).Byte(Recovering ? (byte)1 : (byte)0).ToArray(), Database, Sums];
+        [new ByteWriter().UInt32((uint)PageSize).UInt32(PageCount).UInt64(Checksum).ToArray(), Database, Sums];
 
     /// <summary>The opposite.</summary>
     public static DatabaseSample Decode(ReadOnlySpan<byte[]> parts)
     {
         var head = new ByteReader(parts[0]);
-        return new DatabaseSample(parts[1], parts[2], (int)head.UInt32(), head.UInt32(), head.UInt64(), head.Byte() != 0);
+        return new DatabaseSample(parts[1], parts[2], (int)head.UInt32(), head.UInt32(), head.UInt64());
     }
 
     /// <summary>Has SQLite write a database through the VFS, and checkpoints it.</summary>
@@ -82,7 +82,7 @@ internal sealed record DatabaseSample(byte[] Database, byte[] Sums, int PageSize
 
             var (pageCount, after) = pages.Checkpoint(pages.State.CommittedLsn);
             pages.CheckpointDone(pages.State.CommittedLsn);
-            return new DatabaseSample(Disk.Content(_path)!, Disk.Content(_sumsPath)!, pageSize, pageCount, after, false);
+            return new DatabaseSample(Disk.Content(_path)!, Disk.Content(_sumsPath)!, pageSize, pageCount, after);
         }
 
         public override void Parse() => throw new NotSupportedException();

@@ -50,7 +50,7 @@ internal sealed class DatabaseTarget : FuzzTarget
                 2 => written with { Database = mutator.Mutate(written.Database, () => written.Database) },
                 3 => written with { PageCount = (uint)(written.PageCount + random.Between(-2, 2)) },
                 4 => written with { Database = mutator.SetNumber(written.Database, random.Next(100 / 4) * 4, 4) },
-                5 => written with { Recovering = random.Chance(0.5), Checksum = random.Chance(0.5) ? random.NextBits() : written.Checksum },
+                5 => written with { Checksum = random.NextBits() },
                 6 => written with { Database = SwapPages(written, random) },
                 _ => written with { Database = CorruptPage(written, random, mutator) },
             };
@@ -138,24 +138,14 @@ internal sealed class DatabaseTarget : FuzzTarget
             PageSize = _sample.PageSize,
             PageCount = _sample.PageCount,
             Checksum = _sample.Checksum,
-            Recovering = _sample.Recovering,
         });
 
         public override bool IsRefusal(Exception exception) => exception is ShimException;
 
         public override void Check()
         {
-            if (_sample.Recovering)
-            {
-                // Nothing is served: the log is replayed first.
-                _pages!.SetServing(ShimResult.NotLeader);
-            }
-            else
-            {
-                CheckPages();
-                DatabaseSample.Execute(_path, DatabaseSample.ReadEverything);
-            }
-
+            CheckPages();
+            DatabaseSample.Execute(_path, DatabaseSample.ReadEverything);
             Refusable(Apply);
             Refusable(() =>
             {

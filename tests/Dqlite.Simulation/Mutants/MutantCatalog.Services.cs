@@ -86,6 +86,10 @@ internal static partial class MutantCatalog
             "Liveness: a member does not catch up after everything was mended."),
         Managed("D10", "A lease lets reads in that lack what is committed and not applied yet.", ManyDatabases | Transfers | SmallLog | Reads,
             "Linearizability: a follower has shown a commit that the leader's next read lacks."),
+        Managed("D11", "A checkpoint keeps no copies of the pages that it overwrites.", PowerCuts | SmallLog | Kills,
+            "After a crash in a checkpoint pages are torn: checksums that differ, or a node that stops for one."),
+        Managed("D12", "A checkpoint overwrites pages whose copies are not durable yet.", PowerCuts | SmallLog,
+            "After a power cut in a checkpoint neither pages nor copies are whole: the node stops."),
         Native("D8", "An LSN is used again after a fence.", 8, Partitions | Transfers,
             "A stale page or header looks current: rows that never committed, or lost ones."),
     ];
