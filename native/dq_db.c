@@ -365,7 +365,22 @@ typedef struct page_read {
   int verify, zero;
 } page_read;
 
-/* Lock held. Finds where the page is. */
+/* Lock held. Finds where the version of the page is. */
+static void find_version(dq_db *db, dq_reader *r, uint32_t page, uint64_t lsn, page_read *out) {
+  dq_version *v = dq_store_find(out->gen, page, lsn);
+  if (v && v->image) {
+    dq_image_ref(v->image);
+    out->image = v->image;
+    return;
+  }
+  out->verify = !db->recovering && !DQ_MUTANT(69);
+  out->expected = page <= out->gen->sums_count ? out->gen->sums[page - 1] : 0;
+  dq_gen_ref(out->gen);
+  r->file_epoch = db->epoch;
+  db->pages_read_file++;
+}
+
+/* Lock held. Finds what the reader sees of the page. */
 static int locate(dq_db *db, dq_reader *r, uint32_t page, page_read *out) {
   uint32_t page_count = r->snap && !DQ_MUTANT(20) ? r->page_count : db->page_count_c;
   uint64_t lsn = r->snap && !DQ_MUTANT(21) ? r->lsn : db->c;
@@ -376,17 +391,7 @@ static int locate(dq_db *db, dq_reader *r, uint32_t page, page_read *out) {
     out->zero = 1;
     return page > page_count ? SQLITE_IOERR_SHORT_READ : SQLITE_OK;
   }
-  dq_version *v = dq_store_find(out->gen, page, lsn);
-  if (v && v->image) {
-    dq_image_ref(v->image);
-    out->image = v->image;
-    return SQLITE_OK;
-  }
-  out->verify = !db->recovering && !DQ_MUTANT(69);
-  out->expected = page <= out->gen->sums_count ? out->gen->sums[page - 1] : 0;
-  dq_gen_ref(out->gen);
-  r->file_epoch = db->epoch;
-  db->pages_read_file++;
+  find_version(db, r, page, lsn, out);
   return SQLITE_OK;
 }
 
@@ -407,26 +412,57 @@ static int read_file_page(dq_db *db, const page_read *at, uint32_t page, uint32_
   return rc;
 }
 
+/* No lock held. */
+static int read_located(dq_db *db, dq_reader *r, page_read *at, uint32_t page, uint32_t offset, uint32_t amount, uint8_t *out) {
+  if (at->image) {
+    atomic_fetch_add_explicit(&db->pages_read_store, 1, memory_order_relaxed);
+    memcpy(out, at->image->data + offset, amount);
+    dq_image_unref(at->image);
+    return SQLITE_OK;
+  }
+  int rc = read_file_page(db, at, page, offset, amount, out);
+  dq_lock(db);
+  r->file_epoch = 0;
+  dq_gen_unref(db, at->gen);
+  dq_unlock(db);
+  if (rc == DQ_PAGE_ROT) dq_report_rot(db, page);
+  return rc;
+}
+
 int dq_reader_page(dq_db *db, dq_reader *r, uint32_t page, uint32_t offset, uint32_t amount, uint8_t *out) {
   page_read at;
   dq_lock(db);
   int rc = locate(db, r, page, &at);
   dq_unlock(db);
-  if (at.image) {
-    atomic_fetch_add_explicit(&db->pages_read_store, 1, memory_order_relaxed);
-    memcpy(out, at.image->data + offset, amount);
-    dq_image_unref(at.image);
-    return SQLITE_OK;
-  }
   if (at.zero) memset(out, 0, amount);
-  if (at.zero || rc) return rc;
-  rc = read_file_page(db, &at, page, offset, amount, out);
+  return at.zero || rc ? rc : read_located(db, r, &at, page, offset, amount, out);
+}
+
+int dq_page_at(dq_db *db, uint64_t lsn, uint32_t page, uint8_t *out) {
+  dq_reader r = {0};
+  page_read at = {0};
   dq_lock(db);
-  r->file_epoch = 0;
-  dq_gen_unref(db, at.gen);
+  int rc = db->poisoned ? DQ_POISONED : db->closed ? DQ_NOT_LEADER : SQLITE_OK;
+  if (rc == SQLITE_OK) {
+    at.gen = db->gen;
+    dq_reader_link(db, &r);
+    find_version(db, &r, page, lsn, &at);
+  }
   dq_unlock(db);
-  if (rc == DQ_PAGE_ROT) dq_report_rot(db, page);
+  if (rc) return rc;
+  rc = read_located(db, &r, &at, page, 0, db->page_size, out);
+  dq_lock(db);
+  dq_reader_unlink(db, &r);
+  dq_unlock(db);
   return rc;
+}
+
+int dq_db_page(dq_db *db, uint32_t page_number, void *page) {
+  dq_lock(db);
+  uint64_t c = db->c;
+  int beyond = page_number == 0 || page_number > db->page_count_c || page_number == dq_lock_page(db->page_size);
+  dq_unlock(db);
+  return beyond ? SQLITE_NOTFOUND : dq_page_at(db, c, page_number, page);
 }
 
 /* ---- snapshots for export and streams ----------------------------------------------------------------- */

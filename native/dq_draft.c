@@ -237,6 +237,8 @@ int dq_db_poll(dq_db *db, uint64_t max_bytes, dq_batch **out) {
     p->batch.page_count = last->page_count;
     p->batch.drafts = drafts;
     p->batch.page_size = db->page_size;
+    p->batch.base_page_count = first->prev ? first->prev->page_count : db->page_count_c;
+    if (DQ_MUTANT(92)) p->batch.base_page_count = UINT32_MAX;
     p->db = db;
     dq_db_ref(db);
     for (uint32_t i = 0; DQ_MUTANT(53) && i < p->changes.count; i++) {
@@ -253,6 +255,15 @@ int dq_db_poll(dq_db *db, uint64_t max_bytes, dq_batch **out) {
     dq_batch_free(&p->batch);
   }
   return rc;
+}
+
+/* Between the poll and the commit of the batch: every version that is asked for
+** here is c's, or that of a draft between c and the batch. */
+int dq_batch_base(const dq_batch *batch, uint32_t i, void *page) {
+  const polled *p = (const polled *)batch;
+  if (i >= batch->pages) return SQLITE_MISUSE;
+  if (batch->page_numbers[i] > batch->base_page_count) return SQLITE_NOTFOUND;
+  return dq_page_at(p->db, DQ_MUTANT(93) ? batch->lsn_last : batch->lsn_first - 1, batch->page_numbers[i], page);
 }
 
 void dq_batch_free(dq_batch *batch) {

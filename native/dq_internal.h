@@ -267,6 +267,9 @@ DQ_HIDDEN void dq_bound_readers(dq_db *);
 /* A page at the reader's snapshot; NULL reader->snap reads the newest committed
 ** state. Never called with the lock held. */
 DQ_HIDDEN int dq_reader_page(dq_db *, dq_reader *, uint32_t page, uint32_t offset, uint32_t amount, uint8_t *out);
+/* A page at an LSN that nobody holds: only for states that cannot go meanwhile,
+** c and what lies between it and the drafts. Never called with the lock held. */
+DQ_HIDDEN int dq_page_at(dq_db *, uint64_t lsn, uint32_t page, uint8_t *out);
 
 /* --- dq_draft.c ------------------------------------------------------------- */
 DQ_HIDDEN int dq_draft_make(struct dq_handle *, uint32_t page_count, dq_changes *);

@@ -31,7 +31,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DQ_ABI_VERSION 2
+#define DQ_ABI_VERSION 3
 #define DQ_EXPORT __attribute__((visibility("default")))
 
 /* Extended result codes of the IOERR class: SQLite rolls the transaction back
@@ -276,11 +276,17 @@ typedef struct dq_batch {
   uint32_t pages;
   uint32_t drafts;
   uint32_t page_size;
+  uint32_t base_page_count;     /* of the database before lsn_first */
+  uint32_t reserved;
   const uint32_t *page_numbers; /* ascending */
   const void *const *images;
 } dq_batch;
 DQ_EXPORT int dq_db_poll(dq_db *, uint64_t max_bytes, dq_batch **out);
 DQ_EXPORT void dq_batch_free(dq_batch *);
+/* The image of the batch's i-th page before lsn_first, for whoever wants to say
+** what changed; as long as no draft of the batch is committed. SQLITE_NOTFOUND:
+** the database did not have the page then. */
+DQ_EXPORT int dq_batch_base(const dq_batch *, uint32_t i, void *page);
 
 /* Raft committed. own: everything up to lsn (a draft of ours): c = lsn.
 ** foreign: pages of one entry become LSN d+1 = c+1 (only with d == c, not
@@ -290,6 +296,10 @@ DQ_EXPORT void dq_batch_free(dq_batch *);
 DQ_EXPORT int dq_db_commit(dq_db *, uint64_t lsn);
 DQ_EXPORT int dq_db_apply(dq_db *, uint32_t pages, const uint32_t *page_numbers, const void *images,
                           uint32_t page_count, uint64_t checksum, uint64_t *lsn);
+
+/* A page of the committed state. SQLITE_NOTFOUND: beyond its page count, or the
+** lock page. DQ_PAGE_ROT. */
+DQ_EXPORT int dq_db_page(dq_db *, uint32_t page_number, void *page);
 
 /* Checkpoint: writes the newest version <= lsn of every page to the file, with
 ** before-images kept for older snapshots, and fsyncs. `lsn` is c, or that of an

@@ -255,10 +255,21 @@ int node_checkpoint(node *n) {
   return rc ? rc : dq_db_checkpoint_done(n->db, lsn);
 }
 
+/* What the batch calls the old image of a page is what a follower of the entry before has. */
+static void same_base(const dq_batch *b, node *follower) {
+  static uint8_t base[65536], page[65536];
+  for (uint32_t i = 0; i < b->pages; i++) {
+    int rc = dq_batch_base(b, i, base);
+    EQ(dq_db_page(follower->db, b->page_numbers[i], page), rc);
+    if (rc == SQLITE_OK && memcmp(base, page, b->page_size) != 0) test_fail(__FILE__, __LINE__, "page %u has another base", b->page_numbers[i]);
+  }
+}
+
 int replicate(node *leader, node *follower) {
   dq_batch *b;
   OK(dq_db_poll(leader->db, 1 << 20, &b));
   if (!b) return 0;
+  if (follower) same_base(b, follower);
   OK(dq_db_commit(leader->db, b->lsn_last));
   if (follower) {
     uint8_t *images = malloc((size_t)b->pages * b->page_size + 1);

@@ -60,6 +60,21 @@ public sealed unsafe class DraftBatch : IDraftBatch
         return new ReadOnlySpan<byte>(_batch->Images[i], PageSize);
     }
 
+    /// <summary>The image that a page had before the batch, as long as none of its drafts is committed.</summary>
+    /// <param name="i">Position in <see cref="PageNumbers"/>.</param>
+    /// <param name="destination">Exactly one page.</param>
+    /// <returns>False when there is none that could be used: the page is new, or the one in the file is rotten.</returns>
+    public bool TryReadBase(int i, Span<byte> destination)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(i);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(i, Pages);
+        ArgumentOutOfRangeException.ThrowIfNotEqual(destination.Length, PageSize, nameof(destination));
+        fixed (byte* page = destination)
+        {
+            return NativeMethods.BatchBase(_handle, (uint)i, page) == ShimResult.Ok;
+        }
+    }
+
     /// <summary>Copies all images, one after the other.</summary>
     /// <param name="destination">At least Pages x PageSize bytes.</param>
     public void CopyImagesTo(Span<byte> destination)

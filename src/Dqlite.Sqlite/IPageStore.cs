@@ -43,6 +43,9 @@ public interface IPageStore : IDisposable
     /// <inheritdoc cref="PageDatabase.Apply"/>
     ulong Apply(ReadOnlySpan<uint> pageNumbers, ReadOnlySpan<byte> images, uint pageCount, ulong checksum);
 
+    /// <inheritdoc cref="PageDatabase.ReadPage"/>
+    void ReadPage(uint pageNumber, Span<byte> destination);
+
     /// <inheritdoc cref="PageDatabase.Checkpoint"/>
     (uint PageCount, ulong Checksum) Checkpoint(ulong lsn, uint filedFrom = 0);
 
@@ -122,6 +125,9 @@ public interface IDraftBatch : IDisposable
 
     /// <inheritdoc cref="DraftBatch.Image"/>
     ReadOnlySpan<byte> Image(int i);
+
+    /// <inheritdoc cref="DraftBatch.TryReadBase"/>
+    bool TryReadBase(int i, Span<byte> destination);
 
     /// <inheritdoc cref="DraftBatch.CopyImagesTo"/>
     void CopyImagesTo(Span<byte> destination);

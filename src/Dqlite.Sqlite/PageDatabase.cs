@@ -179,6 +179,23 @@ public sealed class PageDatabase : IPageStore
         }
     }
 
+    /// <summary>Reads a page of the committed state.</summary>
+    /// <param name="pageNumber">From 1 to its page count; not the lock page.</param>
+    /// <param name="destination">Exactly one page.</param>
+    /// <exception cref="ShimException">There is no such page (code 12), or it does not have its checksum.</exception>
+    public unsafe void ReadPage(uint pageNumber, Span<byte> destination)
+    {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(destination.Length, PageSize, nameof(destination));
+        fixed (byte* page = destination)
+        {
+            var code = NativeMethods.DatabasePage(_handle, pageNumber, page);
+            if (code != ShimResult.Ok)
+            {
+                Check(code, $"read page {pageNumber}");
+            }
+        }
+    }
+
     /// <summary>Writes the state at an LSN to the file and fsyncs it. One at a time, on a thread of its own.</summary>
     /// <param name="lsn">The committed one, or that of an open snapshot (other states may be gone: code 5). The caller has made copies of
     /// what is overwritten, and this target, durable before.</param>

@@ -121,7 +121,7 @@ internal static class DatabaseImporter
         var pages = (int)(last - first + 1) - (lockPage >= first && lockPage <= last ? 1 : 0);
         var payload = EntryCodec.AllocatePages(databaseId, 0, pageSize, last, pages, 0);
         var numbers = MemoryMarshal.Cast<byte, uint>(payload.AsSpan(EntryCodec.PagesHeaderSize, 4 * pages));
-        var images = payload.AsSpan(EntryCodec.PagesHeaderSize + (4 * pages));
+        var images = payload.AsSpan(EntryCodec.BodiesOffset(pages));
         var i = 0;
         for (var page = first; page <= last; page++)
         {

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using System.Text;
@@ -24,8 +25,8 @@ internal enum DatabaseEntryKind : byte
 /// <summary>A decoded <see cref="DatabaseEntryKind.Create"/>.</summary>
 internal sealed record CreateEntry(string Name, int PageSize, int AutoVacuum, bool Published);
 
-/// <summary>A decoded header of <see cref="DatabaseEntryKind.Pages"/>.</summary>
-internal readonly record struct PagesHeader(long DatabaseId, long PreviousIndex, int PageSize, uint PageCount, int Pages, ulong Checksum);
+/// <summary>A decoded header of <see cref="DatabaseEntryKind.Pages"/>. It has changes when not every page comes as a whole image.</summary>
+internal readonly record struct PagesHeader(long DatabaseId, long PreviousIndex, int PageSize, uint PageCount, int Pages, ulong Checksum, bool HasChanges);
 
 /// <summary>The bytes of application entries: docs/formats/entries.md holds the tables.</summary>
 internal static class EntryCodec
@@ -33,6 +34,9 @@ internal static class EntryCodec
     public const byte Version = 1;
     public const int PagesHeaderSize = 40;
     private const int IdEntrySize = 16;
+
+    /// <summary>A larger batch is sent as it is: reading the old images would hold up the loop, and most of its pages are new.</summary>
+    private const int MaxComparedPages = 256;
 
     /// <summary>SQLite's own limit: a page number always has a successor.</summary>
     private const uint MaxPageCount = uint.MaxValue - 1;
@@ -55,20 +59,72 @@ internal static class EntryCodec
 
     public static byte[] Publish(long databaseId) => IdEntry(DatabaseEntryKind.Publish, databaseId);
 
-    /// <summary>One entry of coalesced drafts.</summary>
+    /// <summary>One entry of coalesced drafts: of each page its changes, or its image where that is not much longer.</summary>
     public static byte[] Pages(long databaseId, long previousIndex, IDraftBatch batch)
     {
-        var bytes = AllocatePages(databaseId, previousIndex, batch.PageSize, batch.PageCount, batch.Pages, batch.Checksum);
-        MemoryMarshal.AsBytes(batch.PageNumbers).CopyTo(bytes.AsSpan(PagesHeaderSize));
-        batch.CopyImagesTo(bytes.AsSpan(PagesHeaderSize + (4 * batch.Pages)));
+        if (batch.Pages > MaxComparedPages)
+        {
+            var bytes = AllocatePages(databaseId, previousIndex, batch.PageSize, batch.PageCount, batch.Pages, batch.Checksum);
+            MemoryMarshal.AsBytes(batch.PageNumbers).CopyTo(bytes.AsSpan(PagesHeaderSize));
+            batch.CopyImagesTo(bytes.AsSpan(BodiesOffset(batch.Pages)));
+            return bytes;
+        }
+
+        var buffer = ArrayPool<byte>.Shared.Rent(BodiesOffset(batch.Pages) + ((batch.Pages + 1) * batch.PageSize));
+        try
+        {
+            WriteHeader(buffer, databaseId, previousIndex, batch.PageSize, batch.PageCount, batch.Pages, batch.Checksum);
+            MemoryMarshal.AsBytes(batch.PageNumbers).CopyTo(buffer.AsSpan(PagesHeaderSize));
+            return buffer.AsSpan(0, WriteBodies(batch, buffer)).ToArray();
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
+    /// <summary>An entry of whole images, whose page numbers and images the caller fills in behind the header.</summary>
+    public static byte[] AllocatePages(long databaseId, long previousIndex, int pageSize, uint pageCount, int pages, ulong checksum)
+    {
+        var bytes = GC.AllocateUninitializedArray<byte>(checked(BodiesOffset(pages) + (pages * pageSize)));
+        WriteHeader(bytes, databaseId, previousIndex, pageSize, pageCount, pages, checksum);
+        Sizes(bytes.AsSpan(), pages).Fill(pageSize);
         return bytes;
     }
 
-    /// <summary>An entry whose page numbers and images the caller fills in behind the header.</summary>
-    public static byte[] AllocatePages(long databaseId, long previousIndex, int pageSize, uint pageCount, int pages, ulong checksum)
+    /// <summary>Where the images, or changes, of so many pages begin.</summary>
+    public static int BodiesOffset(int pages) => PagesHeaderSize + (8 * pages);
+
+    private static Span<int> Sizes(Span<byte> payload, int pages) => MemoryMarshal.Cast<byte, int>(payload.Slice(PagesHeaderSize + (4 * pages), 4 * pages));
+
+    private static ReadOnlySpan<int> Sizes(ReadOnlySpan<byte> payload, int pages) => MemoryMarshal.Cast<byte, int>(payload.Slice(PagesHeaderSize + (4 * pages), 4 * pages));
+
+    /// <summary>The last page of the buffer is room for an old image.</summary>
+    private static int WriteBodies(IDraftBatch batch, Span<byte> buffer)
     {
-        var bytes = GC.AllocateUninitializedArray<byte>(checked(PagesHeaderSize + (pages * (4 + pageSize))));
-        var span = bytes.AsSpan();
+        var size = batch.PageSize;
+        var sizes = Sizes(buffer, batch.Pages);
+        var used = BodiesOffset(batch.Pages);
+        var old = buffer.Slice(used + (batch.Pages * size), size);
+        for (var i = 0; i < batch.Pages; i++)
+        {
+            var image = batch.Image(i);
+            var changed = batch.TryReadBase(i, old) ? PageChanges.Write(old, image, buffer.Slice(used, size / 4 * 3)) : -1;
+            if (changed < 0)
+            {
+                image.CopyTo(buffer[used..]);
+                changed = size;
+            }
+
+            sizes[i] = changed;
+            used += changed;
+        }
+
+        return used;
+    }
+
+    private static void WriteHeader(Span<byte> span, long databaseId, long previousIndex, int pageSize, uint pageCount, int pages, ulong checksum)
+    {
         span[0] = (byte)DatabaseEntryKind.Pages;
         span[1] = Version;
         span[2] = 0;
@@ -79,7 +135,6 @@ internal static class EntryCodec
         BinaryPrimitives.WriteUInt32LittleEndian(span[24..], pageCount);
         BinaryPrimitives.WriteInt32LittleEndian(span[28..], pages);
         BinaryPrimitives.WriteUInt64LittleEndian(span[32..], checksum);
-        return bytes;
     }
 
     /// <summary>Fills in the database's checksum after the entry.</summary>
@@ -117,6 +172,7 @@ internal static class EntryCodec
         ? BinaryPrimitives.ReadInt64LittleEndian(payload[8..])
         : throw new InvalidDataException("A drop or publish entry has a wrong length.");
 
+    /// <exception cref="InvalidDataException">It is damaged.</exception>
     public static PagesHeader ReadPages(ReadOnlySpan<byte> payload)
     {
         var header = payload.Length < PagesHeaderSize ? default : new PagesHeader(
@@ -125,19 +181,83 @@ internal static class EntryCodec
             BinaryPrimitives.ReadInt32LittleEndian(payload[4..]),
             BinaryPrimitives.ReadUInt32LittleEndian(payload[24..]),
             BinaryPrimitives.ReadInt32LittleEndian(payload[28..]),
-            BinaryPrimitives.ReadUInt64LittleEndian(payload[32..]));
-        if (header.Pages < 0 || header.PageSize is < 512 or > 65536 || header.PageCount is 0 or > MaxPageCount || payload.Length != PagesHeaderSize + ((long)header.Pages * (4 + header.PageSize)))
+            BinaryPrimitives.ReadUInt64LittleEndian(payload[32..]),
+            HasChanges: false);
+        if (header.Pages < 0 || header.PageSize is < 512 or > 65536 || header.PageCount is 0 or > MaxPageCount || payload.Length < PagesHeaderSize + (8L * header.Pages))
         {
             throw new InvalidDataException("A pages entry has a wrong length or page count.");
         }
 
-        return header;
+        long length = BodiesOffset(header.Pages);
+        var isWhole = true;
+        foreach (var size in Sizes(payload, header.Pages))
+        {
+            if ((uint)size > header.PageSize)
+            {
+                throw new InvalidDataException($"A pages entry has a page of {size} bytes, where a page has {header.PageSize}.");
+            }
+
+            length += size;
+            isWhole &= size == header.PageSize;
+        }
+
+        return payload.Length == length && (isWhole || header.Pages <= MaxComparedPages)
+            ? header with { HasChanges = !isWhole }
+            : throw new InvalidDataException("A pages entry has a wrong length, or changes of too many pages.");
     }
 
     public static ReadOnlySpan<uint> PageNumbers(ReadOnlySpan<byte> payload, in PagesHeader header) =>
         MemoryMarshal.Cast<byte, uint>(payload.Slice(PagesHeaderSize, 4 * header.Pages));
 
-    public static ReadOnlySpan<byte> Images(ReadOnlySpan<byte> payload, in PagesHeader header) => payload[(PagesHeaderSize + (4 * header.Pages))..];
+    /// <summary>The images of an entry without changes.</summary>
+    public static ReadOnlySpan<byte> Images(ReadOnlySpan<byte> payload, in PagesHeader header) => payload[BodiesOffset(header.Pages)..];
+
+    /// <summary>Applies an entry to a database whose committed state is that of the previous entry.</summary>
+    /// <returns>The new LSN.</returns>
+    /// <exception cref="InvalidDataException">The changes of a page are damaged.</exception>
+    /// <exception cref="ShimException">A changed page is not there, or rotten; or the result has another checksum.</exception>
+    public static ulong ApplyPages(ReadOnlySpan<byte> payload, in PagesHeader header, IPageStore store)
+    {
+        var numbers = PageNumbers(payload, header);
+        if (!header.HasChanges)
+        {
+            return store.Apply(numbers, Images(payload, header), header.PageCount, header.Checksum);
+        }
+
+        var buffer = ArrayPool<byte>.Shared.Rent(header.Pages * header.PageSize);
+        try
+        {
+            var images = buffer.AsSpan(0, header.Pages * header.PageSize);
+            MakeImages(payload, header, store, images);
+            return store.Apply(numbers, images, header.PageCount, header.Checksum);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
+    private static void MakeImages(ReadOnlySpan<byte> payload, in PagesHeader header, IPageStore store, Span<byte> images)
+    {
+        var numbers = PageNumbers(payload, header);
+        var sizes = Sizes(payload, header.Pages);
+        var bodies = payload[BodiesOffset(header.Pages)..];
+        for (var i = 0; i < header.Pages; i++)
+        {
+            var image = images.Slice(i * header.PageSize, header.PageSize);
+            if (sizes[i] == header.PageSize)
+            {
+                bodies[..header.PageSize].CopyTo(image);
+            }
+            else
+            {
+                store.ReadPage(numbers[i], image);
+                PageChanges.Apply(bodies[..sizes[i]], image);
+            }
+
+            bodies = bodies[sizes[i]..];
+        }
+    }
 
     private static byte[] IdEntry(DatabaseEntryKind kind, long databaseId)
     {

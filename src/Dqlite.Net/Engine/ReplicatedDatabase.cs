@@ -208,8 +208,7 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
         }
         else
         {
-            var payload = entry.Payload.Span;
-            lsn = Pages.Apply(EntryCodec.PageNumbers(payload, header), EntryCodec.Images(payload, header), header.PageCount, header.Checksum);
+            lsn = EntryCodec.ApplyPages(entry.Payload.Span, header, Pages);
         }
 
         Volatile.Write(ref _lastIndex, index);

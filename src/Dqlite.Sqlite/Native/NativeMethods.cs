@@ -120,6 +120,12 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library, EntryPoint = "dq_batch_free")]
     internal static partial void BatchFree(nint batch);
 
+    [LibraryImport(Library, EntryPoint = "dq_batch_base")]
+    internal static partial int BatchBase(BatchHandle batch, uint i, void* page);
+
+    [LibraryImport(Library, EntryPoint = "dq_db_page")]
+    internal static partial int DatabasePage(DatabaseHandle database, uint pageNumber, void* page);
+
     [LibraryImport(Library, EntryPoint = "dq_db_commit")]
     internal static partial int DatabaseCommit(DatabaseHandle database, ulong lsn);
 

@@ -101,6 +101,8 @@ internal unsafe struct NativeBatch
     public uint Pages;
     public uint Drafts;
     public uint PageSize;
+    public uint BasePageCount;
+    public uint Reserved;
     public uint* PageNumbers;
     public byte** Images;
 }

@@ -173,7 +173,7 @@ internal sealed class CatchUpTests : EngineFixture
             writers.OnKill(Cluster[away]);
             await Cluster.AbortAsync(away);
             var (compacted, installed) = (Cluster.Log.Lines(15).Count(), Cluster.Log.Lines(11).Count());
-            await EventuallyAsync(() => Cluster.Log.Lines(15).Count() >= compacted + 4 || writers.Broken.Count > 0, "the log is compacted");
+            await EventuallyAsync(() => Cluster.Log.Lines(15).Count() >= compacted + 16 || writers.Broken.Count > 0, "the log is compacted");
             await Cluster.StartAsync(away);
             await EventuallyAsync(() => Cluster.Log.Lines(11).Count() > installed || writers.Broken.Count > 0, "a snapshot is installed");
             await Cluster.CaughtUpAsync();

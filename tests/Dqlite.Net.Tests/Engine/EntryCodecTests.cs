@@ -23,13 +23,13 @@ public sealed class EntryCodecTests
     }
 
     [Test]
-    public void A_pages_entry_is_a_header_then_page_numbers_then_images()
+    public void A_pages_entry_is_a_header_then_page_numbers_then_sizes_then_images()
     {
         var bytes = PagesEntry();
         Assert.That(
-            Convert.ToHexString(bytes.AsSpan(0, EntryCodec.PagesHeaderSize + 8)),
-            Is.EqualTo("03010000" + "00020000" + "1100000000000000" + "2C01000000000000" + "05000000" + "02000000" + "0807060504030201" + "0100000004000000"));
-        Assert.That(bytes, Has.Length.EqualTo(40 + (2 * (4 + 512))));
+            Convert.ToHexString(bytes.AsSpan(0, EntryCodec.PagesHeaderSize + 16)),
+            Is.EqualTo("03010000" + "00020000" + "1100000000000000" + "2C01000000000000" + "05000000" + "02000000" + "0807060504030201" + "0100000004000000" + "0002000000020000"));
+        Assert.That(bytes, Has.Length.EqualTo(40 + (2 * (8 + 512))));
     }
 
     [Test]
@@ -37,7 +37,7 @@ public sealed class EntryCodecTests
     {
         var bytes = PagesEntry();
         var header = EntryCodec.ReadPages(bytes);
-        Assert.That(header, Is.EqualTo(new PagesHeader(17, 300, 512, 5, 2, 0x0102030405060708)));
+        Assert.That(header, Is.EqualTo(new PagesHeader(17, 300, 512, 5, 2, 0x0102030405060708, false)));
         Assert.That(EntryCodec.PageNumbers(bytes, header).ToArray(), Is.EqualTo(new uint[] { 1, 4 }));
         var images = EntryCodec.Images(bytes, header).ToArray();
         Assert.That(images[..512], Is.All.EqualTo(0xAA));
@@ -50,7 +50,7 @@ public sealed class EntryCodecTests
         var bytes = PagesEntry();
         EntryCodec.SetPrevious(bytes, 301);
         EntryCodec.SetChecksum(bytes, 7);
-        Assert.That(EntryCodec.ReadPages(bytes), Is.EqualTo(new PagesHeader(17, 301, 512, 5, 2, 7)));
+        Assert.That(EntryCodec.ReadPages(bytes), Is.EqualTo(new PagesHeader(17, 301, 512, 5, 2, 7, false)));
     }
 
     [TestCase("00010000000000001100000000000000", TestName = "Kind_0_is_refused")]
@@ -66,17 +66,20 @@ public sealed class EntryCodecTests
         var create = EntryCodec.Create("app", 4096, 0, true);
         Assert.That(() => EntryCodec.ReadPages(pages.AsSpan(0, pages.Length - 1)), Throws.TypeOf<InvalidDataException>());
         Assert.That(() => EntryCodec.ReadPages(pages.AsSpan(0, 39)), Throws.TypeOf<InvalidDataException>());
+        Assert.That(() => EntryCodec.ReadPages(pages.AsSpan(0, 50)), Throws.TypeOf<InvalidDataException>());
+        pages[49] = 3;
+        Assert.That(() => EntryCodec.ReadPages(pages), Throws.TypeOf<InvalidDataException>());
         Assert.That(() => EntryCodec.ReadCreate(create.AsSpan(0, create.Length - 1)), Throws.TypeOf<InvalidDataException>());
     }
 
     private static byte[] PagesEntry()
     {
         var bytes = EntryCodec.AllocatePages(17, 300, 512, 5, 2, 0x0102030405060708);
-        bytes.AsSpan(EntryCodec.PagesHeaderSize).Clear();
+        bytes.AsSpan(EntryCodec.PagesHeaderSize, 8).Clear();
         bytes[40] = 1;
         bytes[44] = 4;
-        bytes.AsSpan(48, 512).Fill(0xAA);
-        bytes.AsSpan(48 + 512, 512).Fill(0xBB);
+        bytes.AsSpan(56, 512).Fill(0xAA);
+        bytes.AsSpan(56 + 512, 512).Fill(0xBB);
         return bytes;
     }
 }

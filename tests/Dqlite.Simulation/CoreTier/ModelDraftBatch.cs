@@ -57,6 +57,18 @@ internal sealed class ModelDraftBatch : IDraftBatch
         return _images[i];
     }
 
+    /// <summary>Reads a page as it was before the batch, or answers null.</summary>
+    public required Func<uint, byte[]?> ReadBase { get; init; }
+
+    /// <inheritdoc/>
+    public bool TryReadBase(int i, Span<byte> destination)
+    {
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
+        var image = ReadBase(_numbers[i]);
+        image?.CopyTo(destination);
+        return image is not null;
+    }
+
     /// <inheritdoc/>
     public void CopyImagesTo(Span<byte> destination)
     {

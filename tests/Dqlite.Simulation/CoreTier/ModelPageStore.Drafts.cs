@@ -69,6 +69,7 @@ internal sealed partial class ModelPageStore
 
         var drafts = _drafts.GetRange(first, _polled - first);
         var (oldest, newest) = (drafts[0].Point, drafts[^1].Point);
+        var before = first == 0 ? _committed : _drafts[first - 1].Point;
         var pages = drafts.Count == 1 ? drafts[0].Pages : Coalesce([.. drafts.SelectMany(draft => draft.Pages)], newest.PageCount);
         return new ModelDraftBatch(PageSize, pages)
         {
@@ -78,6 +79,7 @@ internal sealed partial class ModelPageStore
             Checksum = newest.Checksum,
             PageCount = newest.PageCount,
             Drafts = drafts.Count,
+            ReadBase = page => page <= before.PageCount ? TryReadAt(oldest.Lsn - 1, page) : null,
         };
     }
 

@@ -114,6 +114,33 @@ internal sealed partial class ModelPageStore
         }
     }
 
+    /// <inheritdoc/>
+    public void ReadPage(uint pageNumber, Span<byte> destination)
+    {
+        ThrowIfDisposed();
+        Require(pageNumber > 0 && pageNumber <= _committed.PageCount, SQLITE_NOTFOUND, $"read page {pageNumber}");
+        ReadAt(_committed.Lsn, pageNumber).CopyTo(destination);
+    }
+
+    /// <summary>The page in a state that nobody holds: c, or one between it and the drafts. The bytes are valid until the next page is read.</summary>
+    private byte[] ReadAt(ulong lsn, uint page)
+    {
+        var version = _generation.Versions.Find(page, lsn);
+        return version?.Image ?? ReadFile(_generation, page, version?.Sum);
+    }
+
+    private byte[]? TryReadAt(ulong lsn, uint page)
+    {
+        try
+        {
+            return ReadAt(lsn, page);
+        }
+        catch (ShimException)
+        {
+            return null;
+        }
+    }
+
     /// <summary>Reads and verifies a page of the file.</summary>
     private byte[] ReadFile(PageGeneration generation, uint page, ulong? sum, bool isSilent = false)
     {

@@ -107,14 +107,14 @@ internal sealed class DatabaseTarget : FuzzTarget
     {
         var count = random.Next(3);
         var pageCount = random.Chance(0.05) ? random.Pick<uint>([0, uint.MaxValue]) : (uint)random.Between(1, sample.PageCount + 3);
-        var payload = EntryCodec.AllocatePages(1, 0, random.Chance(0.95) ? sample.PageSize : 512 << random.Next(4), pageCount, count, random.Chance(0.5) ? 0 : random.NextBits());
-        random.Fill(payload.AsSpan(EntryCodec.PagesHeaderSize));
+        var pageSize = random.Chance(0.95) ? sample.PageSize : 512 << random.Next(4);
+        var numbers = new uint[count];
         for (var i = 0; i < count; i++)
         {
-            BinaryPrimitives.WriteUInt32LittleEndian(payload.AsSpan(EntryCodec.PagesHeaderSize + (4 * i)), (uint)random.Next((int)sample.PageCount + 4));
+            numbers[i] = (uint)random.Next((int)sample.PageCount + 4);
         }
 
-        return payload;
+        return EntryTarget.Pages(random, new PagesHeader(1, 0, pageSize, pageCount, count, random.Chance(0.5) ? 0 : random.NextBits(), random.Chance(0.5)), numbers);
     }
 
     private sealed class Case : ShimCase
@@ -181,7 +181,7 @@ internal sealed class DatabaseTarget : FuzzTarget
             var header = EntryCodec.ReadPages(_entry);
             if (header.PageSize == _pages!.PageSize)
             {
-                _pages.Apply(EntryCodec.PageNumbers(_entry, header), EntryCodec.Images(_entry, header), header.PageCount, header.Checksum);
+                EntryCodec.ApplyPages(_entry, header, _pages);
             }
         }
 

@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using Dqlite.Net.Engine;
 using Dqlite.Simulation.World;
@@ -32,18 +33,40 @@ internal sealed class EntryTarget : FuzzTarget
         };
     }
 
-    private static byte[] Pages(SeededRandom random, Samples samples)
+    /// <summary>An entry of random pages, whole ones or changes.</summary>
+    public static byte[] Pages(SeededRandom random, in PagesHeader header, ReadOnlySpan<uint> numbers)
     {
-        var count = random.Next(4);
-        var pageSize = 512 << random.Next(2);
-        var payload = EntryCodec.AllocatePages(samples.Number(), samples.Number(), pageSize, (uint)random.Between(1, 100), count, random.NextBits());
-        random.Fill(payload.AsSpan(EntryCodec.PagesHeaderSize + (4 * count)));
-        for (var i = 0; i < count; i++)
+        var payload = EntryCodec.AllocatePages(header.DatabaseId, header.PreviousIndex, header.PageSize, header.PageCount, header.Pages, header.Checksum);
+        MemoryMarshal.AsBytes(numbers).CopyTo(payload.AsSpan(EntryCodec.PagesHeaderSize));
+        var used = EntryCodec.BodiesOffset(header.Pages);
+        for (var i = 0; i < header.Pages; i++)
         {
-            MemoryMarshal.Write(payload.AsSpan(EntryCodec.PagesHeaderSize + (4 * i)), (uint)(i + 1));
+            var size = header.HasChanges ? Changes(random, header.PageSize, payload.AsSpan(used)) : header.PageSize;
+            random.Fill(payload.AsSpan(used, header.HasChanges ? 0 : size));
+            BinaryPrimitives.WriteInt32LittleEndian(payload.AsSpan(EntryCodec.PagesHeaderSize + (4 * (header.Pages + i))), size);
+            used += size;
         }
 
-        return payload;
+        return payload[..used];
+    }
+
+    private static int Changes(SeededRandom random, int pageSize, Span<byte> destination)
+    {
+        var from = new byte[pageSize];
+        var to = new byte[pageSize];
+        for (var runs = random.Next(4); runs > 0; runs--)
+        {
+            var start = random.Next(pageSize);
+            random.Fill(to.AsSpan(start, Math.Min(random.Next(40), pageSize - start)));
+        }
+
+        return PageChanges.Write(from, to, destination[..(pageSize / 2)]);
+    }
+
+    private static byte[] Pages(SeededRandom random, Samples samples)
+    {
+        var header = new PagesHeader(samples.Number(), samples.Number(), 512 << random.Next(2), (uint)random.Between(1, 100), random.Next(4), random.NextBits(), random.Chance(0.5));
+        return Pages(random, header, [.. Enumerable.Range(1, header.Pages).Select(page => (uint)page)]);
     }
 
     private sealed class Case(byte[] input) : FuzzCase
@@ -78,6 +101,11 @@ internal sealed class EntryTarget : FuzzTarget
                     return () => EntryCodec.Publish(published);
                 default:
                     var header = EntryCodec.ReadPages(payload);
+                    if (header.HasChanges)
+                    {
+                        return () => payload;
+                    }
+
                     var numbers = EntryCodec.PageNumbers(payload, header).ToArray();
                     var images = EntryCodec.Images(payload, header).ToArray();
                     return () => EncodePages(header, numbers, images);
@@ -88,7 +116,7 @@ internal sealed class EntryTarget : FuzzTarget
         {
             var payload = EntryCodec.AllocatePages(header.DatabaseId, header.PreviousIndex, header.PageSize, header.PageCount, header.Pages, header.Checksum);
             MemoryMarshal.AsBytes(numbers.AsSpan()).CopyTo(payload.AsSpan(EntryCodec.PagesHeaderSize));
-            images.CopyTo(payload.AsSpan(EntryCodec.PagesHeaderSize + (4 * numbers.Length)));
+            images.CopyTo(payload.AsSpan(EntryCodec.BodiesOffset(numbers.Length)));
             return payload;
         }
     }

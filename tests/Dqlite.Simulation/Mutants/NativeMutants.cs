@@ -218,5 +218,9 @@ internal static class NativeMutants
             "Memory without bound.", "Little memory for readers, and one that never ends.", NativeTestsOnly: true),
         new("V91", 91, "A blocking commit that was never proposed is refused by the fence at once.",
             "It waits until its timeout, for an unknown outcome.", "A plain commit that is queued at the fence."),
+        new("V92", 92, "A page that the database did not have has no old image, whatever became of the number before.",
+            "Changes against an image that no follower has: its node stops.", "A database that shrinks and grows again."),
+        new("V93", 93, "The old image of a page is that before the batch.",
+            "Changes against the new image are none: the followers keep the old page, and stop at the checksum.", "Any commit."),
     ];
 }
