@@ -20,6 +20,8 @@ internal static class Program
               A node that was killed with a large database: time to its first local read and to its first linearizable one.
           load catchup [--megabytes 200] [--dir DIR]
               A blank node joins, and one comes back that missed changes to 1 % of the pages: time until it has everything.
+          load budget [--commits 3000] [--dir DIR]
+              Where the time of one commit goes, step by step: one client, 3 nodes in this process.
         --dir is where the data goes (the current directory), into a new directory that is removed at the end. Not on tmpfs.
         Exit code: 0 measured, 1 something failed, 2 wrong arguments.
         """;
@@ -49,6 +51,7 @@ internal static class Program
         "failover" => FailoverCommand.Parse(Arguments.Parse(args[1..], "nodes", "rounds", "clients", "how", "dir")).RunAsync(),
         "restart" => RestartCommand.Parse(Arguments.Parse(args[1..], "megabytes", "dir")).RunAsync(),
         "catchup" => CatchupCommand.Parse(Arguments.Parse(args[1..], "megabytes", "dir")).RunAsync(),
+        "budget" => BudgetCommand.Parse(Arguments.Parse(args[1..], "commits", "dir")).RunAsync(),
         "help" or "--help" or "-h" => Console.Out.WriteLineAsync(Usage),
         _ => new LoadCommand(LoadOptions.Parse(args)).RunAsync(),
     };

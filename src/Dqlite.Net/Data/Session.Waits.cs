@@ -88,6 +88,7 @@ internal sealed partial class Session
         try
         {
             Index = (await commit.ConfigureAwait(false)).Index;
+            CommitEvents.Log.WaiterCompleted(Index);
         }
         catch (DqliteUnknownOutcomeException)
         {

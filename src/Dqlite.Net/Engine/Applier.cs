@@ -1,3 +1,4 @@
+using Dqlite.Net.Data;
 using Dqlite.Raft;
 
 namespace Dqlite.Net.Engine;
@@ -39,6 +40,7 @@ internal sealed class Applier(NodeContext node, LogIndex applied)
 
             ApplyEntry(entry);
             LastApplied = entry.Index;
+            CommitEvents.Log.Applied(node.Core.Id.Value, entry.Index.Value);
             node.Checkpoints.OnApplied(entry.Index, entry.Payload.Length);
             maxBytes -= entry.Payload.Length + 64;
             Decide(entry.Index, entry.Term);

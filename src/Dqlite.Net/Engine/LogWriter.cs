@@ -1,3 +1,4 @@
+using Dqlite.Net.Data;
 using Dqlite.Net.Storage;
 using Dqlite.Raft;
 
@@ -225,12 +226,14 @@ internal sealed class LogWriter : INodeWork, IDisposable
     private long Write()
     {
         var last = _entries[^1];
+        CommitEvents.Log.LogBegun(_telemetry.NodeId, last.Index.Value);
         if (!TryAppend())
         {
             _idleAtNs = _clock() + FullRetryNs;
             return _idleAtNs;
         }
 
+        CommitEvents.Log.LogWritten(_telemetry.NodeId, last.Index.Value);
         _unflushed = last;
         _entries.Clear();
         return NodeWork.Again;
@@ -251,6 +254,7 @@ internal sealed class LogWriter : INodeWork, IDisposable
         }
 
         _inbox.Post(new NodeEvent(NodeEventKind.EntriesPersisted, null, last.Index.Value, last.Term.Value));
+        CommitEvents.Log.LogFlushed(_telemetry.NodeId, last.Index.Value);
     }
 
     private bool TryAppend()

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Dqlite.Net.Data;
 using Dqlite.Net.Storage;
 using Dqlite.Net.Transport;
 using Dqlite.Raft;
@@ -142,7 +143,11 @@ internal sealed class NodeContext : INodeServices
     public void Wait(Task task) => Threads.Wait(task);
 
     /// <inheritdoc/>
-    public void OnDraftsQueued() => Inbox.Wake();
+    public void OnDraftsQueued()
+    {
+        Inbox.Wake();
+        CommitEvents.Log.DraftQueued(Core.Id.Value);
+    }
 
     /// <inheritdoc/>
     public void OnRot(string database, uint pageNumber)

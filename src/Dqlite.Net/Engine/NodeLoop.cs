@@ -1,3 +1,4 @@
+using Dqlite.Net.Data;
 using Dqlite.Net.Storage;
 using Dqlite.Net.Transport;
 using Dqlite.Raft;
@@ -123,6 +124,7 @@ internal sealed class NodeLoop
             if (_outputs.CommitIndex is { } commit)
             {
                 _node.Applier.CommitIndex = commit;
+                CommitEvents.Log.Committed(_core.Id.Value, commit.Value);
             }
 
             _node.PublishLease();
@@ -188,6 +190,7 @@ internal sealed class NodeLoop
             }
 
             _node.LogWriter.Append(_outputs.Appends);
+            CommitEvents.Log.LogOrdered(_core.Id.Value, _outputs.Appends[^1].Index.Value);
         }
     }
 
@@ -203,6 +206,7 @@ internal sealed class NodeLoop
             }
 
             _node.Transport?.Send(message.To, new RaftPeerMessage(filled));
+            CommitEvents.Log.Sent(message);
         }
     }
 

@@ -13,6 +13,9 @@ internal sealed class NodeTelemetry(long nodeId)
     private static readonly Counter<long> LeaderChanges = Telemetry.Meter.CreateCounter<long>("dqlite.raft.leader.changes", "{change}", "Changes of the leader that this node saw");
     private readonly KeyValuePair<string, object?> _node = new("dqlite.node.id", nodeId);
 
+    /// <summary>Of the node.</summary>
+    public long NodeId => nodeId;
+
     public void OnProposed(int transactions, int bytes)
     {
         Entries.Add(1, _node);

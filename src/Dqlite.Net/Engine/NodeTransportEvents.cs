@@ -1,3 +1,4 @@
+using Dqlite.Net.Data;
 using Dqlite.Net.Transport;
 using Dqlite.Raft;
 
@@ -44,7 +45,15 @@ internal sealed class NodeTransportEvents(string incarnation, IReadOnlyList<stri
     }
 
     /// <inheritdoc/>
-    public void OnMessage(NodeId from, PeerMessage message) => _node?.Inbox.Post(new NodeEvent(NodeEventKind.Message, message, from.Value));
+    public void OnMessage(NodeId from, PeerMessage message)
+    {
+        if (message is RaftPeerMessage raft)
+        {
+            CommitEvents.Log.Received(raft.Message);
+        }
+
+        _node?.Inbox.Post(new NodeEvent(NodeEventKind.Message, message, from.Value));
+    }
 
     /// <inheritdoc/>
     public void OnConnected(NodeId peer) => _node?.Inbox.Post(new NodeEvent(NodeEventKind.Connected, null, peer.Value));

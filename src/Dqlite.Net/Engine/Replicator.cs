@@ -1,3 +1,4 @@
+using Dqlite.Net.Data;
 using Dqlite.Raft;
 
 namespace Dqlite.Net.Engine;
@@ -118,6 +119,7 @@ internal sealed class Replicator(NodeContext node)
 
                     database.OnProposed(batch, result.Index, result.Term);
                     node.Telemetry.OnProposed(batch.Drafts, payload.Length);
+                    CommitEvents.Log.Proposed(node.Core.Id.Value, result.Index.Value);
                 }
             }
         }

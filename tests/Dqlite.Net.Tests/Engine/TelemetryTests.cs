@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics.Metrics;
+using System.Diagnostics.Tracing;
 
 namespace Dqlite.Net.Tests.Engine;
 
@@ -58,5 +59,48 @@ internal sealed class TelemetryTests : EngineFixture
         }
     }
 
+    [Test]
+    public async Task Every_step_of_a_commit_raises_an_event()
+    {
+        await Cluster.FoundAsync(3);
+        var leader = await Cluster.LeaderAsync();
+        var source = await leader.OpenDatabaseAsync("app");
+        await RunAsync(source, "CREATE TABLE t (id INTEGER PRIMARY KEY)");
+        using var listener = new StepListener();
+        await RunAsync(source, "INSERT INTO t VALUES (1)");
+        var index = leader.AppliedIndex;
+        string[] ofLeader = ["DraftQueued", "Proposed", "LogOrdered", "LogBegun", "LogWritten", "LogFlushed", "AppendSent", "AckReceived", "Committed", "Applied"];
+        string[] ofFollower = ["AppendReceived", "LogOrdered", "LogBegun", "LogWritten", "LogFlushed", "AckSent", "Committed", "Applied"];
+
+        // The third node may be slower than the commit.
+        await EventuallyAsync(() => Array.TrueForAll(ofLeader, name => listener.Has(name, leader.Id, name == "DraftQueued" ? 0 : index)), "the leader takes every step");
+        await EventuallyAsync(
+            () => Cluster.Running.Where(node => node != leader).All(node => Array.TrueForAll(ofFollower, name => listener.Has(name, node.Id, index))), "and so does each follower");
+        Assert.That(listener.Has("WaiterCompleted", 0, index));
+    }
+
     private long Sum(string instrument, long node) => _measured.Where(measured => measured.Instrument == instrument && measured.Node == node).Sum(measured => measured.Value);
+
+    private sealed class StepListener : EventListener
+    {
+        private readonly ConcurrentQueue<(string Name, long Node, long Index)> _seen = new();
+
+        public bool Has(string name, long node, long index) => _seen.Contains((name, node, index));
+
+        protected override void OnEventSourceCreated(EventSource eventSource)
+        {
+            if (eventSource.Name == "Dqlite.Net")
+            {
+                EnableEvents(eventSource, EventLevel.LogAlways);
+            }
+        }
+
+        protected override void OnEventWritten(EventWrittenEventArgs eventData) => _seen.Enqueue((eventData.EventName!, Field(eventData, "node"), Field(eventData, "index")));
+
+        private static long Field(EventWrittenEventArgs eventData, string name)
+        {
+            var position = eventData.PayloadNames!.IndexOf(name);
+            return position < 0 ? 0 : (long)eventData.Payload![position]!;
+        }
+    }
 }
