@@ -1,74 +1,140 @@
 /*
-** dq_image.c - page images, and the pool that they come from.
+** dq_image.c - page images, and the slabs that they lie in.
 **
 ** A writer's thread makes an image, the node's loop or the checkpoint drops it.
 ** glibc gives each thread an arena of its own, and an arena keeps what was freed
-** in it: without the pool every thread's arena grows to the highest number of
-** images that were ever made there, several times what the store holds.
+** in it: every thread's would grow to the highest number of images that were
+** ever made there. A slab holds images of one size; it is mapped apart from the
+** heap and goes back to the system when its last image goes. That happens soon:
+** a new image goes to the slab that was the last to be full, and a checkpoint
+** drops most of what is older than itself.
 **
-** Thread-safe: the pool has a lock of its own, held for a few instructions and
-** never while another one is taken.
+** Thread-safe: the slabs have a lock of their own, held for a few instructions
+** (and for the mapping of a slab) and never while another one is taken.
 */
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "dq_internal.h"
 
-#define POOL_BYTES (24u << 20) /* kept for reuse at most; the version store's checkpoint bound with some room */
-#define MIN_SHIFT 9            /* 512, the smallest page */
-#define CLASSES 8              /* up to 65536 */
+#define SLAB_BYTES ((size_t)1 << 20) /* and its alignment: an image's address leads to its slab */
+#define SPARE_SLABS 2                /* empty ones that are kept: an image that comes and goes maps nothing */
+#define MIN_SHIFT 9                  /* 512, the smallest page */
+#define CLASSES 8                    /* up to 65536 */
 
 #if defined(__SANITIZE_ADDRESS__)
-#define POOLED 0 /* an image that is used after its end must be seen */
+#define SLABS 0 /* an image that is used after its end must be seen */
 #else
-#define POOLED 1
+#define SLABS 1
 #endif
 
 typedef struct free_image {
   struct free_image *next;
 } free_image;
 
-static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
-static free_image *pool[CLASSES];
-static uint32_t pool_bytes;
+/* The head of SLAB_BYTES; the images follow. In the list of its class while it
+** has room and an image; in the list of spares when it has none. */
+typedef struct slab {
+  struct slab *next, *prev;
+  free_image *free;  /* images that were dropped */
+  uint32_t fresh;    /* images that were never made: the last ones */
+  uint32_t used;     /* images that live */
+  uint32_t capacity; /* images that fit */
+  size_t stride;
+} slab;
+
+#define SLAB_HEAD ((sizeof(slab) + 63) & ~(size_t)63)
+
+static pthread_mutex_t slab_lock = PTHREAD_MUTEX_INITIALIZER;
+static slab *with_room[CLASSES];
+static slab *spares;
+static int spare_count;
 
 /* The class of a page size, or -1. */
 static int class_of(uint32_t size) {
-  if (!POOLED || size < (1u << MIN_SHIFT) || (size & (size - 1)) != 0) return -1;
+  if (!SLABS || size < (1u << MIN_SHIFT) || (size & (size - 1)) != 0) return -1;
   int class = __builtin_ctz(size) - MIN_SHIFT;
   return class < CLASSES ? class : -1;
 }
 
-static void *take(int class, uint32_t size) {
-  if (class < 0) return NULL;
-  pthread_mutex_lock(&pool_lock);
-  free_image *image = pool[class];
-  if (image) {
-    pool[class] = image->next;
-    pool_bytes -= size;
+static void put_first(slab **list, slab *s) {
+  s->prev = NULL;
+  s->next = *list;
+  if (*list) (*list)->prev = s;
+  *list = s;
+}
+
+static void take_out(slab **list, slab *s) {
+  if (s->prev) s->prev->next = s->next;
+  else *list = s->next;
+  if (s->next) s->next->prev = s->prev;
+}
+
+/* Twice as much is mapped, and cut to what is aligned. */
+static slab *map_slab(void) {
+  uint8_t *base = mmap(NULL, 2 * SLAB_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (base == MAP_FAILED) return NULL;
+  size_t before = (SLAB_BYTES - ((uintptr_t)base & (SLAB_BYTES - 1))) & (SLAB_BYTES - 1);
+  if (before) munmap(base, before);
+  munmap(base + before + SLAB_BYTES, SLAB_BYTES - before);
+  return (slab *)(base + before);
+}
+
+static slab *new_slab(uint32_t size) {
+  slab *s = spares;
+  if (s) {
+    spares = s->next;
+    spare_count--;
+  } else {
+    s = map_slab();
+    if (!s) return NULL;
   }
-  pthread_mutex_unlock(&pool_lock);
+  size_t stride = (sizeof(dq_image) + size + 15) & ~(size_t)15;
+  uint32_t capacity = (uint32_t)((SLAB_BYTES - SLAB_HEAD) / stride);
+  *s = (slab){.fresh = capacity, .capacity = capacity, .stride = stride};
+  return s;
+}
+
+static dq_image *take(int class, uint32_t size) {
+  pthread_mutex_lock(&slab_lock);
+  slab *s = with_room[class];
+  if (!s && (s = new_slab(size))) put_first(&with_room[class], s);
+  void *image = NULL;
+  if (s) {
+    image = s->free;
+    if (image) s->free = s->free->next;
+    else image = (uint8_t *)s + SLAB_HEAD + (s->capacity - s->fresh--) * s->stride;
+    if (++s->used == s->capacity) take_out(&with_room[class], s);
+  }
+  pthread_mutex_unlock(&slab_lock);
   return image;
 }
 
-static int give(int class, uint32_t size, void *memory) {
-  if (class < 0) return 0;
-  pthread_mutex_lock(&pool_lock);
-  int kept = pool_bytes + size <= POOL_BYTES;
-  if (kept) {
-    free_image *image = memory;
-    image->next = pool[class];
-    pool[class] = image;
-    pool_bytes += size;
+static void give(int class, void *memory) {
+  slab *s = (slab *)((uintptr_t)memory & ~(uintptr_t)(SLAB_BYTES - 1)), *unneeded = NULL;
+  free_image *image = memory;
+  pthread_mutex_lock(&slab_lock);
+  image->next = s->free;
+  s->free = image;
+  if (s->used-- == s->capacity) put_first(&with_room[class], s);
+  if (s->used == 0) {
+    take_out(&with_room[class], s);
+    if (spare_count < SPARE_SLABS) {
+      put_first(&spares, s);
+      spare_count++;
+    } else {
+      unneeded = s;
+    }
   }
-  pthread_mutex_unlock(&pool_lock);
-  return kept;
+  pthread_mutex_unlock(&slab_lock);
+  if (unneeded) munmap(unneeded, SLAB_BYTES);
 }
 
 dq_image *dq_image_new(uint32_t size) {
   if (dq_alloc_fault && dq_alloc_fault()) return NULL;
-  dq_image *image = take(class_of(size), size);
-  if (!image) image = malloc(sizeof *image + size);
+  int class = class_of(size);
+  dq_image *image = class < 0 ? malloc(sizeof *image + size) : take(class, size);
   if (!image) return NULL;
   atomic_init(&image->refs, 1);
   image->size = size;
@@ -79,6 +145,7 @@ void dq_image_ref(dq_image *image) { atomic_fetch_add_explicit(&image->refs, 1, 
 
 void dq_image_unref(dq_image *image) {
   if (!image || atomic_fetch_sub_explicit(&image->refs, 1, memory_order_acq_rel) != 1) return;
-  uint32_t size = image->size;
-  if (!give(class_of(size), size, image)) dq_free(image);
+  int class = class_of(image->size);
+  if (class < 0) dq_free(image);
+  else give(class, image);
 }
