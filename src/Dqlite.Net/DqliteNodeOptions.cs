@@ -74,7 +74,7 @@ public sealed record DqliteNodeOptions
     public long RetainedLogBytes { get; init; } = 32L << 20;
 
     /// <summary>Recent log entries kept in memory.</summary>
-    public long LogCacheBytes { get; init; } = 8L << 20;
+    public long LogCacheBytes { get; init; } = 1L << 20;
 
     /// <summary>Throws for a setting that cannot work.</summary>
     internal void Validate()

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Security.Cryptography;
 using Dqlite.Net.Transport;
 using Dqlite.Raft;
 
@@ -93,7 +92,7 @@ internal sealed class Bootstrap(DqliteNodeOptions options, string address, strin
     private Hello Self => new("", NodeId.None, incarnation, address, PeerPurpose.Rpc);
 
     /// <summary>A cluster of one.</summary>
-    public Founding FoundAlone() => FoundingRound.Found([address], [incarnation], NewClusterId());
+    public Founding FoundAlone() => FoundingRound.Found([address], [incarnation], SystemRandom.NewId());
 
     /// <summary>One round of questions: the founding, or null when not everybody has answered yet.</summary>
     /// <exception cref="DqliteException">This node may not become a member; says why and what to do.</exception>
@@ -108,7 +107,7 @@ internal sealed class Bootstrap(DqliteNodeOptions options, string address, strin
             }
         }
 
-        return round.Complete(NewClusterId);
+        return round.Complete(SystemRandom.NewId);
     }
 
     /// <summary>Repeats the rounds until the cluster is founded.</summary>
@@ -166,8 +165,6 @@ internal sealed class Bootstrap(DqliteNodeOptions options, string address, strin
 
     /// <summary>The error of a node that may not become a member.</summary>
     internal static DqliteException Refused(string message) => new(message, 1, false, null);
-
-    private static string NewClusterId() => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
 
     private async Task<ProbeReply?> ProbeAsync(string member, CancellationToken cancellationToken)
     {

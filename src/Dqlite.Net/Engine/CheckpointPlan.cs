@@ -10,9 +10,12 @@ namespace Dqlite.Net.Engine;
 internal sealed class CheckpointPlan(NodeContext node)
 {
     /// <summary>The version store of one database may grow to this before it is checkpointed.</summary>
-    private const ulong MaxVersionBytes = 12 << 20;
+    private const ulong MaxVersionBytes = 6 << 20;
 
     private const int LookEveryTicks = 4;
+
+    /// <summary>So many applied bytes are reason to look sooner: the version store grows with them.</summary>
+    private const long LookEveryBytes = 2 << 20;
 
     /// <summary>The log is cut at marks: so fine that the tail is what was asked for, so coarse that they cost nothing.</summary>
     private readonly long _sizeMarkBytes = Math.Clamp(node.Options.RetainedLogBytes / 16, 1 << 10, 1 << 20);
@@ -22,6 +25,7 @@ internal sealed class CheckpointPlan(NodeContext node)
     private long _persistedAtNs;
     private long _bytes;
     private long _markedBytes;
+    private long _lookedBytes;
     private LogIndex _sized = node.Applier.LastApplied;
     private LogIndex _base = node.Applier.LastApplied;
     private int _ticks;
@@ -34,11 +38,13 @@ internal sealed class CheckpointPlan(NodeContext node)
     {
         OrderDurable();
         WatchDisk();
-        if (++_ticks % LookEveryTicks != 0 || node.IsStopping)
+        var isTime = ++_ticks % LookEveryTicks == 0 || _bytes - _lookedBytes >= LookEveryBytes;
+        if (!isTime || node.IsStopping)
         {
             return;
         }
 
+        _lookedBytes = _bytes;
         foreach (var database in node.Databases.All)
         {
             if (IsDue(database) && database.BeginCheckpoint() is { } job)

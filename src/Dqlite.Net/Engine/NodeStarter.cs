@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
 using Dqlite.Net.Storage;
 using Dqlite.Net.Transport;
 using Dqlite.Raft;
@@ -150,7 +149,7 @@ internal sealed class NodeStarter
     {
         ShimRuntime.EnsureInitialized();
         ShimRuntime.Message += Log.VfsMessage;
-        _directory.Open(() => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16)));
+        _directory.Open(SystemRandom.NewId);
         Incarnation = _directory.Identity.Incarnation;
         if (_directory.IsMember)
         {

@@ -1,6 +1,3 @@
-using System.Buffers.Binary;
-using System.Security.Cryptography;
-
 namespace Dqlite.Net.Storage;
 
 /// <summary>Settings of a <see cref="SegmentedLog"/>.</summary>
@@ -19,12 +16,5 @@ internal sealed record SegmentedLogOptions
     internal bool MustExist { get; init; }
 
     /// <summary>Where salts come from; a simulator gives its own.</summary>
-    internal Func<ulong> NextSalt { get; init; } = RandomSalt;
-
-    private static ulong RandomSalt()
-    {
-        Span<byte> bytes = stackalloc byte[sizeof(ulong)];
-        RandomNumberGenerator.Fill(bytes);
-        return BinaryPrimitives.ReadUInt64LittleEndian(bytes);
-    }
+    internal Func<ulong> NextSalt { get; init; } = SystemRandom.NextSalt;
 }
