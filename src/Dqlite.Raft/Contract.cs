@@ -43,6 +43,12 @@ public sealed record RaftOptions
     /// <summary>Unacknowledged payload bytes per follower.</summary>
     public long MaxInflightBytes { get; init; } = 16 << 20;
 
+    /// <summary>
+    /// Whether followers hear of a commit with the next entries, a read that they ask for, or the next tick, instead of in a message of its own at once.
+    /// Under a stream of proposals that message is of no use, and with its answer costs as much as the entries'.
+    /// </summary>
+    public bool DefersCommit { get; init; }
+
     /// <summary>Seed of the election jitter; the core has no randomness of its own.</summary>
     public ulong Seed { get; init; }
 }

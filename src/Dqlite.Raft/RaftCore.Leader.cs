@@ -8,6 +8,7 @@ public sealed partial class RaftCore
     private readonly Func<NodeId, long> _echoOf;
     private readonly Func<NodeId, long> _confirmedReadOf;
     private LogIndex _termStartIndex;
+    private LogIndex _urgentCommit;
     private int _heartbeatTicks;
 
     /// <summary>Whether this node leads and an entry of its own term is committed: before that it knows neither what is committed
@@ -95,6 +96,11 @@ public sealed partial class RaftCore
         }
 
         TickTransfer(outputs);
+        if (_options.DefersCommit)
+        {
+            SendCommit(outputs);
+        }
+
         if (++_heartbeatTicks >= _options.HeartbeatTicks)
         {
             SendHeartbeats(outputs);
@@ -168,8 +174,15 @@ public sealed partial class RaftCore
             return;
         }
 
+        // A membership, or the begin of a term, changes what followers may do.
+        var isUrgent = !IsTermCommitted || !IsConfigurationCommitted;
         SetCommit(reached, outputs);
-        SendCommit(outputs);
+        _urgentCommit = isUrgent ? reached : _urgentCommit;
+        foreach (var peer in _peers)
+        {
+            TellCommit(peer, outputs);
+        }
+
         if (IsConfigurationCommitted && !Configuration.IsVoter(Id))
         {
             HandOver(outputs); // R27: removed or demoted, and that is committed now

@@ -100,6 +100,11 @@ public sealed partial class RaftCore
         }
         else
         {
+            if (success && Find(read.Origin) is { } peer)
+            {
+                SendCommit(peer, outputs); // the read waits for it
+            }
+
             Send(new ReadIndexResponse(Id, read.Origin, CurrentTerm, read.RequestId, success, index), outputs);
         }
     }

@@ -129,7 +129,7 @@ public sealed partial class RaftCore
         AdvanceCommit(outputs);
         if (Role == RaftRole.Leader)
         {
-            SendCommit(peer, outputs);
+            TellCommit(peer, outputs);
             SendTimeoutNowIfReady(outputs);
         }
     }
@@ -178,6 +178,19 @@ public sealed partial class RaftCore
         EndReadRoundIfConfirmed(outputs);
     }
 
+    /// <summary>Tells a follower the commit index: at once, unless it can wait for the next tick.</summary>
+    private void TellCommit(Peer peer, RaftOutputs outputs)
+    {
+        if (_options.DefersCommit && peer.CommitSent >= _urgentCommit)
+        {
+            SendAppends(peer, outputs);
+        }
+        else
+        {
+            SendCommit(peer, outputs);
+        }
+    }
+
     private void SendCommit(RaftOutputs outputs)
     {
         foreach (var peer in _peers)
@@ -186,7 +199,7 @@ public sealed partial class RaftCore
         }
     }
 
-    /// <summary>Tells a follower the commit index at once, since it serves reads: with entries when there are any, else alone.</summary>
+    /// <summary>Tells a follower the commit index, since it serves reads: with entries when there are any, else alone.</summary>
     private void SendCommit(Peer peer, RaftOutputs outputs)
     {
         SendAppends(peer, outputs);

@@ -16,6 +16,11 @@ public sealed class RandomScheduleTests
             new ScheduleOptions { Transfers = true });
 
     [Test]
+    public void Deferred_commits_keep_the_cluster_safe([Values(2, 3, 5)] int voters) =>
+        Run(12, seed => new SimulationOptions { Seed = seed, Voters = voters, DropPerMille = 50, StragglerPerMille = 50, Raft = SmallWindows with { DefersCommit = true } },
+            new ScheduleOptions { Transfers = true, Crashes = true });
+
+    [Test]
     public void Crashes_with_asynchronous_disks_keep_the_cluster_safe([Values(1, 2, 3, 5)] int voters) =>
         Run(20, seed => new SimulationOptions { Seed = seed, Voters = voters, MaxDiskNs = 20_000_000, StragglerPerMille = 20 },
             new ScheduleOptions { Crashes = true, Compaction = true });

@@ -225,6 +225,52 @@ public sealed class ReplicationTests
         Assert.That(lone.Take(), Is.Empty);
     }
 
+    [Test]
+    public void A_deferred_commit_travels_with_the_next_entries_or_the_next_tick()
+    {
+        var lone = LoneCore.Leader(options: new RaftOptions { Id = N(1), DefersCommit = true });
+        lone.Ack(2, 1);
+        Assert.That(lone.Take().OfType<AppendEntriesRequest>().Select(request => (request.To, request.LeaderCommit)), Does.Contain((N(2), I(1))), "a new leader says at once what is committed");
+        lone.Ack(3, 1);
+        lone.Tick();
+        lone.Take();
+        lone.Propose();
+        lone.Persist();
+        lone.Take();
+        lone.Ack(2, 2);
+        Assert.That((lone.Core.CommitIndex, lone.Take().Count), Is.EqualTo((I(2), 0)));
+        lone.Propose();
+        var carried = lone.Take().Cast<AppendEntriesRequest>().Select(request => (request.To, request.LeaderCommit, request.LastIndex));
+        Assert.That(carried, Is.EqualTo(new[] { (N(2), I(2), I(3)), (N(3), I(2), I(3)) }));
+        lone.Persist();
+        lone.Ack(3, 3);
+        Assert.That(lone.Take(), Is.Empty);
+        lone.Tick();
+        var told = lone.Take().OfType<AppendEntriesRequest>().Select(request => (request.To, request.LeaderCommit, request.PrevLogIndex, request.LastIndex));
+        Assert.That(told, Is.EqualTo(new[] { (N(2), I(3), I(3), I(3)), (N(3), I(3), I(3), I(3)) }));
+        lone.Tick();
+        Assert.That(lone.Take().OfType<AppendEntriesRequest>(), Is.Empty);
+    }
+
+    [Test]
+    public void A_deferred_commit_travels_ahead_of_the_read_index_that_a_follower_asks_for()
+    {
+        var lone = LoneCore.Leader(options: new RaftOptions { Id = N(1), DefersCommit = true });
+        lone.Ack(2, 1);
+        lone.Ack(3, 1);
+        lone.Propose();
+        lone.Persist();
+        lone.Ack(2, 2);
+        lone.Tick(0);
+        lone.Take();
+        lone.Receive(new ReadIndexRequest(N(3), N(1), lone.Core.CurrentTerm, 7));
+        lone.Ack(2, 2, readSequence: 1);
+        var sent = lone.Take().Where(message => message.To == N(3)).ToList();
+        var commit = sent.FindIndex(message => message is AppendEntriesRequest { LeaderCommit.Value: 2 });
+        var answer = sent.FindIndex(message => message is ReadIndexResponse { Success: true, ReadIndex.Value: 2 });
+        Assert.That((commit >= 0, answer > commit), Is.EqualTo((true, true)));
+    }
+
     // Raft figure 7: the leader of term 8, and the logs (a) to (f) that followers may have.
     [TestCase("a", 1, 1, 1, 4, 4, 5, 5, 6, 6)]
     [TestCase("b", 1, 1, 1, 4)]

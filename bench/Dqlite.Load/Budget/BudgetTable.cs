@@ -10,15 +10,14 @@ internal static class BudgetTable
     [
         ("client: the statement, up to the commit point", Leader(CommitStep.Begun), Leader(CommitStep.DraftQueued)),
         ("leader: its loop wakes, makes an entry of the draft", Leader(CommitStep.DraftQueued), Leader(CommitStep.Proposed)),
-        ("leader: gives the entry to its log", Leader(CommitStep.Proposed), Leader(CommitStep.LogOrdered)),
-        ("leader: sends it to the follower that answers first", Leader(CommitStep.LogOrdered), Follower(CommitStep.AppendReceived)),
-        ("follower: its loop wakes, takes the entry", Follower(CommitStep.AppendReceived), Follower(CommitStep.LogOrdered)),
+        ("leader: sends it to the follower that answers first", Leader(CommitStep.Proposed), Follower(CommitStep.AppendReceived)),
+        ("follower: its loop takes the entry", Follower(CommitStep.AppendReceived), Follower(CommitStep.LogOrdered)),
         ("follower: its log's thread wakes", Follower(CommitStep.LogOrdered), Follower(CommitStep.LogBegun)),
         ("follower: writes", Follower(CommitStep.LogBegun), Follower(CommitStep.LogWritten)),
         ("follower: flushes", Follower(CommitStep.LogWritten), Follower(CommitStep.LogFlushed)),
-        ("follower: its loop wakes, acknowledges", Follower(CommitStep.LogFlushed), Follower(CommitStep.AckSent)),
+        ("follower: its loop acknowledges", Follower(CommitStep.LogFlushed), Follower(CommitStep.AckSent)),
         ("leader: receives the acknowledgement", Follower(CommitStep.AckSent), Leader(CommitStep.AckReceived)),
-        ("leader: its loop wakes, the commit index moves", Leader(CommitStep.AckReceived), Leader(CommitStep.Committed)),
+        ("leader: its loop moves the commit index", Leader(CommitStep.AckReceived), Leader(CommitStep.Committed)),
         ("leader: applies", Leader(CommitStep.Committed), Leader(CommitStep.Applied)),
         ("client: whoever waits wakes", Leader(CommitStep.Applied), Leader(CommitStep.WaiterCompleted)),
         ("client: the statement ends", Leader(CommitStep.WaiterCompleted), Leader(CommitStep.Ended)),
@@ -26,6 +25,7 @@ internal static class BudgetTable
 
     private static readonly (string Name, Func<CommitPath, long> From, Func<CommitPath, long> To)[] Beside =
     [
+        ("leader: sends it to all, gives it to its log", Leader(CommitStep.Proposed), Leader(CommitStep.LogOrdered)),
         ("leader: its log's thread wakes", Leader(CommitStep.LogOrdered), Leader(CommitStep.LogBegun)),
         ("leader: writes", Leader(CommitStep.LogBegun), Leader(CommitStep.LogWritten)),
         ("leader: flushes", Leader(CommitStep.LogWritten), Leader(CommitStep.LogFlushed)),

@@ -12,6 +12,13 @@ internal interface INodeWork
     long RunOnce();
 }
 
+/// <summary>Work that any thread of the node may do a run of, when nobody else does.</summary>
+internal interface ISharedNodeWork : INodeWork
+{
+    /// <summary>As <see cref="INodeWork.RunOnce"/>, but never its end: that belongs to the work's own thread.</summary>
+    long RunShared();
+}
+
 /// <summary>What <see cref="INodeWork.RunOnce"/> may answer beside a time.</summary>
 internal static class NodeWork
 {
@@ -30,6 +37,12 @@ internal interface INodeWorker
 {
     /// <summary>Any thread: there is something to do.</summary>
     void Wake();
+
+    /// <summary>
+    /// A thread of the node: there is something to do, and this thread has nothing better to do. Of <see cref="ISharedNodeWork"/> it does a run itself,
+    /// unless somebody else does: waking another thread takes longer than most runs. Otherwise as <see cref="Wake"/>.
+    /// </summary>
+    void Assist();
 
     /// <summary>The work runs no more. Waits for the run that is under way, unless that calls.</summary>
     void Stop();

@@ -61,6 +61,25 @@ internal sealed class Inbox
         return true;
     }
 
+    /// <summary>As <see cref="Post"/>, from a thread of the node that may take a turn of the loop itself: for what a commit waits for.</summary>
+    public void Deliver(in NodeEvent nodeEvent)
+    {
+        INodeWorker? reader;
+        lock (_gate)
+        {
+            if (_closed)
+            {
+                return;
+            }
+
+            _events.Add(nodeEvent);
+            _woken = true;
+            reader = _reader;
+        }
+
+        reader?.Assist();
+    }
+
     /// <summary>Makes the loop look around although there is no input.</summary>
     public void Wake()
     {

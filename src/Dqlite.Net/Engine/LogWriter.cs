@@ -253,8 +253,24 @@ internal sealed class LogWriter : INodeWork, IDisposable
             _preparer?.Wake();
         }
 
-        _inbox.Post(new NodeEvent(NodeEventKind.EntriesPersisted, null, last.Index.Value, last.Term.Value));
+        var persisted = new NodeEvent(NodeEventKind.EntriesPersisted, null, last.Index.Value, last.Term.Value);
+        if (HasNothingToDo())
+        {
+            _inbox.Deliver(persisted);
+        }
+        else
+        {
+            _inbox.Post(persisted);
+        }
         CommitEvents.Log.LogFlushed(_telemetry.NodeId, last.Index.Value);
+    }
+
+    private bool HasNothingToDo()
+    {
+        lock (_gate)
+        {
+            return _orders.Count == 0 && _queue.Count == 0;
+        }
     }
 
     private bool TryAppend()

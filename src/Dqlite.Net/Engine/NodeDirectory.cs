@@ -169,6 +169,7 @@ internal sealed class NodeDirectory : IDisposable
             HeartbeatTicks = Ticks(_options.HeartbeatInterval),
             LeaseNs = (long)_options.LeaseDuration.TotalNanoseconds,
             MaxAppendBytes = _options.MaxAppendBytes,
+            DefersCommit = true,
             Seed = ulong.Parse(Identity.Incarnation.AsSpan(0, 16), NumberStyles.HexNumber, CultureInfo.InvariantCulture) ^ (ulong)nowNs,
         };
     }

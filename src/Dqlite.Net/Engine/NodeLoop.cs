@@ -120,7 +120,7 @@ internal sealed class NodeLoop
         {
             var applied = _node.Applier.HasMore && _outputs.IsEmpty;
             WriteHardState(nowNs);
-            WriteLog();
+            Truncate();
             if (_outputs.CommitIndex is { } commit)
             {
                 _node.Applier.CommitIndex = commit;
@@ -128,7 +128,9 @@ internal sealed class NodeLoop
             }
 
             _node.PublishLease();
+            CacheAppends();
             Send();
+            OrderAppends();
             _node.Reads.OnDecided(_outputs.Reads);
             foreach (var peer in _outputs.SnapshotsNeeded)
             {
@@ -167,8 +169,8 @@ internal sealed class NodeLoop
         }
     }
 
-    /// <summary>2 and 3. The log writer works in the background, in order, and reports EntriesPersisted.</summary>
-    private void WriteLog()
+    /// <summary>2. The log writer works in the background, in order.</summary>
+    private void Truncate()
     {
         if (_outputs.TruncateFrom is { } from)
         {
@@ -181,14 +183,24 @@ internal sealed class NodeLoop
             }
 #endif
         }
+    }
 
+    private void CacheAppends()
+    {
+        foreach (var entry in _outputs.Appends)
+        {
+            _node.Cache.Add(entry);
+        }
+    }
+
+    /// <summary>
+    /// 3, behind 4: what leaves depends on no append of the same step (the core withholds what does, until EntriesPersisted), and a leader's entries are
+    /// longer on their way than in its own log.
+    /// </summary>
+    private void OrderAppends()
+    {
         if (_outputs.Appends.Count > 0)
         {
-            foreach (var entry in _outputs.Appends)
-            {
-                _node.Cache.Add(entry);
-            }
-
             _node.LogWriter.Append(_outputs.Appends);
             CommitEvents.Log.LogOrdered(_core.Id.Value, _outputs.Appends[^1].Index.Value);
         }

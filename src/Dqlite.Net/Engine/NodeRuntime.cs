@@ -11,7 +11,7 @@ namespace Dqlite.Net.Engine;
 ///   running --Abort-----------------------------------> stopped (as if killed)
 ///   running --Fail------------------------------------> stopped (Failure says why)
 /// </summary>
-internal sealed class NodeRuntime : INodeWork
+internal sealed class NodeRuntime : ISharedNodeWork
 {
     private readonly NodeContext _node;
     private readonly NodeLoop _loop;
@@ -87,6 +87,18 @@ internal sealed class NodeRuntime : INodeWork
     /// <inheritdoc/>
     public long RunOnce()
     {
+        if (RunShared() != NodeWork.Again || !_stopping)
+        {
+            return _loop.NextDeadlineNs;
+        }
+
+        EndAndReport();
+        return NodeWork.Ended;
+    }
+
+    /// <inheritdoc/>
+    public long RunShared()
+    {
         try
         {
             if (!_stopping)
@@ -101,13 +113,7 @@ internal sealed class NodeRuntime : INodeWork
             Fail(exception);
         }
 
-        if (!_stopping)
-        {
-            return _loop.NextDeadlineNs;
-        }
-
-        EndAndReport();
-        return NodeWork.Ended;
+        return _stopping ? NodeWork.Again : _loop.NextDeadlineNs;
     }
 
     private void EndAndReport()

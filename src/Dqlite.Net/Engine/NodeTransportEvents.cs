@@ -45,14 +45,22 @@ internal sealed class NodeTransportEvents(string incarnation, IReadOnlyList<stri
     }
 
     /// <inheritdoc/>
-    public void OnMessage(NodeId from, PeerMessage message)
+    public void OnMessage(NodeId from, PeerMessage message, bool isLast)
     {
         if (message is RaftPeerMessage raft)
         {
             CommitEvents.Log.Received(raft.Message);
         }
 
-        _node?.Inbox.Post(new NodeEvent(NodeEventKind.Message, message, from.Value));
+        var input = new NodeEvent(NodeEventKind.Message, message, from.Value);
+        if (isLast)
+        {
+            _node?.Inbox.Deliver(input);
+        }
+        else
+        {
+            _node?.Inbox.Post(input);
+        }
     }
 
     /// <inheritdoc/>

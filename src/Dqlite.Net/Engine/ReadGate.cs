@@ -58,7 +58,7 @@ internal sealed class ReadGate(NodeContext node)
             case ReadConsistency.Local:
                 return Task.CompletedTask;
             case ReadConsistency.Session:
-                return WaitAppliedAsync(sessionIndex);
+                return node.AppliedIndex >= sessionIndex ? Task.CompletedTask : CatchUpAsync(sessionIndex);
             case ReadConsistency.Bounded when IsFresh(maxStaleness):
                 return Task.CompletedTask;
             case ReadConsistency.Bounded:
@@ -67,6 +67,13 @@ internal sealed class ReadGate(NodeContext node)
             default:
                 throw new ArgumentOutOfRangeException(nameof(level), level, "Unknown read consistency.");
         }
+    }
+
+    /// <summary>What the session has seen is committed, but this node may not have heard of it: asking for a read index makes the leader say so at once.</summary>
+    private async Task CatchUpAsync(long index)
+    {
+        await Task.WhenAny(JoinNextRound(), WaitAppliedAsync(index)).ConfigureAwait(false);
+        await WaitAppliedAsync(index).ConfigureAwait(false);
     }
 
     /// <summary>Any thread: completes when this node has applied the index.</summary>

@@ -115,7 +115,7 @@ internal sealed class AcceptedConnection
                 return;
             }
 
-            context.Events.OnMessage(remote.NodeId, message);
+            context.Events.OnMessage(remote.NodeId, message, reader.IsDrained);
         }
     }
 

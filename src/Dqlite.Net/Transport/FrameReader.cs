@@ -21,6 +21,9 @@ internal sealed class FrameReader : IDisposable
         this.counters = counters;
     }
 
+    /// <summary>Whether all that was received has been read.</summary>
+    public bool IsDrained => parser.IsEmpty;
+
     /// <summary>From now on reads must be done by then; null removes the limit.</summary>
     public void SetDeadline(TimeSpan? timeout)
     {

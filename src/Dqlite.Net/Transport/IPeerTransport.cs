@@ -64,7 +64,8 @@ internal interface ITransportEvents
     /// <summary>A message came in from a peer that was accepted.</summary>
     /// <param name="from">Who sent it; a Raft message's From and To were checked.</param>
     /// <param name="message">The message; its bytes belong to the receiver.</param>
-    void OnMessage(NodeId from, PeerMessage message);
+    /// <param name="isLast">Whether nothing else of the connection has come: the calling thread would wait, and may do what the message asks for.</param>
+    void OnMessage(NodeId from, PeerMessage message, bool isLast);
 
     /// <summary>The dialled connection to a peer is established: messages flow to it.</summary>
     /// <param name="peer">The peer.</param>

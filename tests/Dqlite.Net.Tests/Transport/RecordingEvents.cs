@@ -19,7 +19,7 @@ internal sealed class RecordingEvents : ITransportEvents
 
     public HandshakeVerdict Validate(Hello remote) => Verdict(remote);
 
-    public void OnMessage(NodeId from, PeerMessage message)
+    public void OnMessage(NodeId from, PeerMessage message, bool isLast)
     {
         if (Handler is { } handler)
         {

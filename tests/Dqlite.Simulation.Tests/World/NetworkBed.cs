@@ -90,7 +90,7 @@ internal sealed class NetworkBed
 
         public HandshakeVerdict Validate(Hello remote) => Verdict(remote);
 
-        public void OnMessage(NodeId from, PeerMessage message)
+        public void OnMessage(NodeId from, PeerMessage message, bool isLast)
         {
             if (message is RaftPeerMessage { Message: HeartbeatRequest heartbeat })
             {

@@ -128,6 +128,9 @@ internal sealed class SimThreads : INodeThreads
             Schedule(nowNs + owner._delays.Draw(name, nowNs));
         }
 
+        /// <summary>Whoever does it: it is one run, some time after now.</summary>
+        public void Assist() => Wake();
+
         public void Stop()
         {
             _stopped = true;

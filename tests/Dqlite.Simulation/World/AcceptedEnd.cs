@@ -131,7 +131,7 @@ internal sealed class AcceptedEnd : SimEnd
 
         Context.CheckOrigin(Remote!.NodeId, message);
         Network.OnDelivered(Remote.NodeId, Context.Identity.NodeId, message);
-        Context.Events.OnMessage(Remote.NodeId, message);
+        Context.Events.OnMessage(Remote.NodeId, message, isLast: true);
         return true;
     }
 
