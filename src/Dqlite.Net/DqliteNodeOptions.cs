@@ -27,7 +27,7 @@ public sealed record DqliteNodeOptions
     /// <summary>Receives the node's log.</summary>
     public ILoggerFactory? LoggerFactory { get; init; }
 
-    /// <summary>Length of a tick, the unit of the election settings. An idle node wakes that often: shorter ones cost processor time.</summary>
+    /// <summary>Length of a tick, the unit of the election settings. A busy node wakes that often; an idle one with the heartbeats.</summary>
     public TimeSpan TickInterval { get; init; } = TimeSpan.FromMilliseconds(25);
 
     /// <summary>Minimum time without a leader before an election; the actual one is random in [this, 2 x this).</summary>

@@ -22,6 +22,9 @@ internal sealed class ElectionTimer
     /// <summary>Whether no leader was heard for the minimum election timeout, or its connection is known to be closed.</summary>
     public bool IsLeaderSilent => _ticksSinceLeader is not { } ticks || ticks >= _minimumTicks;
 
+    /// <summary>So many ticks pass before the one that fires.</summary>
+    public int TicksToCount => Math.Max(0, _timeoutTicks - _elapsedTicks - 1);
+
     /// <summary>Counts one tick; returns whether the timer fired, and then starts it anew.</summary>
     public bool Tick()
     {

@@ -107,6 +107,30 @@ public sealed partial class RaftCore
         }
     }
 
+    /// <summary>Until the next heartbeat, or until a peer's silence becomes long enough to count.</summary>
+    private int QuietLeaderTicks()
+    {
+        // A new membership may need peers that have been silent for long.
+        if (IsTransferInProgress || !HearsQuorum())
+        {
+            return 0;
+        }
+
+        var ticks = _options.HeartbeatTicks - _heartbeatTicks - 1;
+        foreach (var peer in _peers)
+        {
+            if (peer.State == ReplicationState.Replicate && peer.CommitSent < CommitIndex)
+            {
+                return 0; // the next tick says so
+            }
+
+            var left = _options.ElectionTimeoutTicks - peer.TicksSinceContact - 1;
+            ticks = left >= 0 ? Math.Min(ticks, left) : ticks;
+        }
+
+        return Math.Max(0, ticks);
+    }
+
     private bool HearsQuorum()
     {
 #if MUTANTS

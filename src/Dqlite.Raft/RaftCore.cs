@@ -117,6 +117,15 @@ public sealed partial class RaftCore
     /// <param name="index">The index.</param>
     public Term? TermAt(LogIndex index) => _log.TermAt(index);
 
+    /// <summary>So many of the next ticks will only be counted, unless another input comes between them. Whoever calls may sleep through them and hand
+    /// them over late, before the next input.</summary>
+    public int QuietTicks => _forwarded.Count > 0 ? 0 : Role switch
+    {
+        RaftRole.Leader => QuietLeaderTicks(),
+        RaftRole.Follower when !_isCampaignDue && !(Configuration.Voters.Count == 1 && Configuration.IsVoter(Id)) => _timer.TicksToCount,
+        _ => 0,
+    };
+
     /// <summary>Time passes by one tick.</summary>
     /// <param name="nowNs">Monotonic time in nanoseconds.</param>
     /// <param name="outputs">What is to be done is added to it.</param>

@@ -311,6 +311,37 @@ public sealed class ElectionTests
     }
 
     [Test]
+    public void A_leader_announces_the_ticks_until_its_next_heartbeat_as_quiet()
+    {
+        var lone = LoneCore.Leader();
+        lone.Persist();
+        lone.Ack(2, 1);
+        lone.Ack(3, 1);
+        lone.Tick(5);
+        Assert.That(lone.Take().OfType<HeartbeatRequest>().Count(), Is.EqualTo(2));
+        Assert.That(lone.Core.QuietTicks, Is.EqualTo(4));
+        lone.Tick(4);
+        Assert.That(lone.Take(), Is.Empty);
+        Assert.That(lone.Core.QuietTicks, Is.Zero);
+        lone.Tick();
+        Assert.That(lone.Take(), Is.Not.Empty);
+    }
+
+    [Test]
+    public void A_follower_announces_the_ticks_until_its_timer_fires_as_quiet()
+    {
+        var lone = LoneCore.Follower(1);
+        lone.Heartbeat(1);
+        lone.Take();
+        var quiet = lone.Core.QuietTicks;
+        Assert.That(quiet, Is.InRange(49, 98));
+        lone.Tick(quiet);
+        Assert.That(lone.Take(), Is.Empty);
+        lone.Tick();
+        Assert.That(lone.Take().OfType<PreVoteRequest>().Count(), Is.EqualTo(2));
+    }
+
+    [Test]
     public void A_closed_leader_connection_starts_a_pre_vote_at_once_after_the_lease()
     {
         var lone = LoneCore.Follower(1);

@@ -33,6 +33,9 @@ internal sealed class CheckpointPlan(NodeContext node)
     /// <summary>The thread that does the work.</summary>
     public Checkpointer? Worker { get; set; }
 
+    /// <summary>Entries are on their way to the disk, or have been applied since the last look at what is due.</summary>
+    public bool NeedsTicks => _begun.Count > 0 || _bytes != _lookedBytes || node.Core.PersistedIndex < node.Core.LastIndex;
+
     /// <summary>Every tick.</summary>
     public void OnTick()
     {

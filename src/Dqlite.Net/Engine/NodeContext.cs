@@ -218,6 +218,9 @@ internal sealed class NodeContext : INodeServices
         return entries;
     }
 
+    /// <summary>Something waits for the next tick; else several may be counted together, late.</summary>
+    public bool NeedsTicks => Reads.NeedsTicks || Checkpoints.NeedsTicks || LogWriter.IsFull;
+
     /// <summary>Every tick.</summary>
     public void OnTick(long nowNs)
     {

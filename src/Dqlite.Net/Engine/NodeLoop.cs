@@ -20,12 +20,16 @@ internal sealed class NodeLoop
     /// <summary>Bytes of entries applied before the loop looks at its inputs again.</summary>
     private const long ApplySliceBytes = 4 << 20;
 
+    /// <summary>The loop sleeps through so many ticks at most: longer than the pause between two heartbeats, which then are all that wakes a follower.</summary>
+    private const int MaxQuietTicks = 8;
+
     private readonly NodeContext _node;
     private readonly RaftCore _core;
     private readonly RaftOutputs _outputs = new();
     private readonly long _tickNs;
     private List<NodeEvent> _events = [];
     private long _nextTickNs;
+    private int _quietTicks;
 
     public NodeLoop(NodeContext node)
     {
@@ -35,7 +39,7 @@ internal sealed class NodeLoop
     }
 
     /// <summary>When the loop wants to run again although nothing came in, in nanoseconds of the monotonic clock.</summary>
-    public long NextDeadlineNs => _node.Applier.HasMore ? 0 : _nextTickNs;
+    public long NextDeadlineNs => _node.Applier.HasMore ? 0 : _nextTickNs + (_quietTicks * _tickNs);
 
     /// <summary>
     /// Handles everything that is queued. Synchronous. The clock is read for each input, after it was taken from the queue: a process that was
@@ -43,6 +47,7 @@ internal sealed class NodeLoop
     /// </summary>
     public void RunOnce()
     {
+        CountQuietTicks();
         var events = _node.Inbox.Drain(_events);
         foreach (var nodeEvent in events)
         {
@@ -58,7 +63,7 @@ internal sealed class NodeLoop
         if (nowNs >= _nextTickNs)
         {
             // One tick however late: a process that was stopped must hear its peers before it thinks that they are silent.
-            _nextTickNs = nowNs - _nextTickNs > 4 * _tickNs ? nowNs + _tickNs : _nextTickNs + _tickNs;
+            _nextTickNs = IsFarBehind(nowNs, _nextTickNs) ? nowNs + _tickNs : _nextTickNs + _tickNs;
             _core.Tick(nowNs, _outputs);
             Flush(nowNs);
             _node.OnTick(nowNs);
@@ -68,7 +73,36 @@ internal sealed class NodeLoop
         _node.Replicator.ProposeDrafts(nowNs, _outputs);
         Flush(nowNs);
         _node.PublishLease();
+        _quietTicks = _node.NeedsTicks ? 0 : Math.Min(_core.QuietTicks, MaxQuietTicks);
     }
+
+    /// <summary>
+    /// Hands over the ticks that the loop slept through, before anything that came in meanwhile: the core said that they change nothing. Any other
+    /// tick waits until the inputs are handled.
+    /// </summary>
+    private void CountQuietTicks()
+    {
+        var nowNs = _node.NowNs;
+        if (IsFarBehind(nowNs, _nextTickNs + (_quietTicks * _tickNs)))
+        {
+            _quietTicks = 0;
+        }
+
+        for (; _quietTicks > 0 && nowNs >= _nextTickNs; _quietTicks--)
+        {
+            _nextTickNs += _tickNs;
+            _core.Tick(nowNs, _outputs);
+            if (!_outputs.IsEmpty)
+            {
+                throw new RaftInvariantException("A tick that was to be quiet changed something.");
+            }
+
+            _node.OnTick(nowNs);
+        }
+    }
+
+    /// <summary>The process was stopped, or kept from running: time that passed without it says nothing of its peers.</summary>
+    private bool IsFarBehind(long nowNs, long dueNs) => nowNs - dueNs > 4 * _tickNs;
 
     private void Handle(in NodeEvent nodeEvent, long nowNs)
     {

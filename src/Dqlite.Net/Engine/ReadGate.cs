@@ -32,6 +32,18 @@ internal sealed class ReadGate(NodeContext node)
 #endif
         node.NowNs < Volatile.Read(ref _leaseDeadlineNs);
 
+    /// <summary>Loop: reads wait for a leader to ask.</summary>
+    public bool NeedsTicks
+    {
+        get
+        {
+            lock (_lock)
+            {
+                return _arrivals.Count > 0;
+            }
+        }
+    }
+
     /// <summary>Loop: linearizable reads need not ask until then.</summary>
     public void SetLease(long deadlineNs)
     {

@@ -259,11 +259,18 @@ public sealed class Simulation
 
             if (!IsPaused(node))
             {
-                Input(node, (core, now, outputs) => core.Tick(now, outputs));
+                Input(node, Tick);
             }
 
             ScheduleTick(id, run);
         });
+    }
+
+    private static void Tick(RaftCore core, long nowNs, RaftOutputs outputs)
+    {
+        var isQuiet = core.QuietTicks > 0;
+        core.Tick(nowNs, outputs);
+        Assert.That(!isQuiet || outputs.IsEmpty, "a tick that was announced as quiet only counts");
     }
 
     private void Refresh(VirtualNode node)
