@@ -30,6 +30,10 @@ public sealed partial class RaftCore
     // voter that joined properly has the entry that made it one.
     private bool IsMemberOfACluster => Configuration.Members.Count > 0;
 
+    /// <summary>When a campaign that waits only for the end of an acknowledged lease may begin, by <see cref="Campaign"/>; else null. Ticks find
+    /// it too, later.</summary>
+    public long? CampaignAtNs => _isCampaignDue && Role != RaftRole.Leader && IsPromotable && IsLeaseProtected ? ProtectedUntilNs : null;
+
     /// <summary>Campaigns as if the election timer had fired: a pre-vote first.</summary>
     /// <param name="nowNs">Monotonic time in nanoseconds.</param>
     /// <param name="outputs">What is to be done is added to it.</param>

@@ -35,8 +35,11 @@ public sealed partial class RaftCore
 
     private bool IsLeaseValid => LeaseDeadlineNs > _nowNs;
 
-    private bool IsLeaseProtected => _lastAcknowledgementNs is { } acknowledged && _options.LeaseNs > 0
-        && _nowNs < acknowledged + _options.LeaseNs + (long)Math.Ceiling(_options.LeaseNs * _options.MaxClockDrift);
+    private long? ProtectedUntilNs => _lastAcknowledgementNs is { } acknowledged && _options.LeaseNs > 0
+        ? acknowledged + _options.LeaseNs + (long)Math.Ceiling(_options.LeaseNs * _options.MaxClockDrift)
+        : null;
+
+    private bool IsLeaseProtected => _nowNs < ProtectedUntilNs;
 
     /// <summary>A node that has just started may have acknowledged a lease right before it stopped, so it waits for one. A single voter
     /// has no leader but itself.</summary>

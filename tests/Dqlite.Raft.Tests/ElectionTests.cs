@@ -342,6 +342,26 @@ public sealed class ElectionTests
     }
 
     [Test]
+    public void A_follower_of_a_dead_leader_says_when_the_lease_ends_and_campaigns_then()
+    {
+        var lone = LoneCore.Follower(1);
+        lone.Heartbeat(1);
+        lone.Take();
+        Assert.That(lone.Core.CampaignAtNs, Is.Null);
+        var acknowledgedNs = lone.NowNs;
+        lone.NowNs += 1_000_000;
+        lone.Do((core, now, outputs) => core.PeerDisconnected(N(2), now, outputs));
+        Assert.That(lone.Core.CampaignAtNs, Is.EqualTo(acknowledgedNs + 66_000_000));
+        lone.NowNs = acknowledgedNs + 65_999_999;
+        lone.Do((core, now, outputs) => core.Campaign(now, outputs));
+        Assert.That(lone.Take(), Is.Empty);
+        lone.NowNs++;
+        lone.Do((core, now, outputs) => core.Campaign(now, outputs));
+        Assert.That(lone.Take().OfType<PreVoteRequest>().Count(), Is.EqualTo(2));
+        Assert.That(lone.Core.CampaignAtNs, Is.Null);
+    }
+
+    [Test]
     public void A_closed_leader_connection_starts_a_pre_vote_at_once_after_the_lease()
     {
         var lone = LoneCore.Follower(1);

@@ -9,6 +9,7 @@ namespace Dqlite.Load.Clusters;
 internal sealed class MemberCommand : IAsyncDisposable
 {
     public const string Name = "member";
+    private const int WarmUpCommits = 300;
     private readonly UsageMeter _usage = new();
     private readonly DqliteNode _node;
     private LoadSession? _session;
@@ -21,6 +22,7 @@ internal sealed class MemberCommand : IAsyncDisposable
     {
         var (id, directory, members) = (int.Parse(words[0], CultureInfo.InvariantCulture), Path.Combine(words[1], words[0]), words[2].Split(','));
         var isAlone = members.Length == 1;
+        await WarmUpAsync(Path.Combine(words[1], $"warm-{id}"));
         await using var node = await DqliteNode.StartAsync(new DqliteNodeOptions { DataDirectory = directory, Address = isAlone ? "" : members[id - 1], Members = isAlone ? [] : members });
         await using var member = new MemberCommand(node);
         while (await Console.In.ReadLineAsync() is { } line)
@@ -40,6 +42,25 @@ internal sealed class MemberCommand : IAsyncDisposable
         }
 
         _usage.Dispose();
+    }
+
+    /// <summary>A node of its own writes a little, so that what is measured is no compiler: an application that has run for a while has written before.</summary>
+    private static async Task WarmUpAsync(string directory)
+    {
+        await using (var node = await DqliteNode.StartAsync(new DqliteNodeOptions { DataDirectory = directory }))
+        {
+            await node.WaitForLeaderAsync();
+            await using var source = await node.OpenDatabaseAsync("warm");
+            await using var connection = await source.OpenConnectionAsync();
+            await KeyValueTable.CreateAsync(connection);
+            using var insert = new InsertOperation(connection, Values.Texts(100, 0));
+            for (var i = 0; i < WarmUpCommits; i++)
+            {
+                await insert.RunAsync();
+            }
+        }
+
+        Directory.Delete(directory, recursive: true);
     }
 
     private static string Reply<T>(T result) => JsonSerializer.Serialize(new MemberReply<T>(result, null));
