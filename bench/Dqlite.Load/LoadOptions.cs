@@ -63,7 +63,8 @@ internal sealed record LoadOptions
 
     public LoadSpec SpecFor(int clients) => new(Workload, clients, ValueBytes, Seconds);
 
-    private static string? FileOf(Arguments arguments, string option)
+    /// <summary>A file that is to be written, or null.</summary>
+    public static string? FileOf(Arguments arguments, string option)
     {
         var path = arguments.Find(option);
         return path is null || (System.IO.Directory.Exists(Path.GetDirectoryName(Path.GetFullPath(path))) && !System.IO.Directory.Exists(path))

@@ -20,6 +20,9 @@ internal static class Program
               A node that was killed with a large database: time to its first local read and to its first linearizable one.
           load catchup [--megabytes 200] [--dir DIR]
               A blank node joins, and one comes back that missed changes to 1 % of the pages: time until it has everything.
+          load soak [--minutes 10] [--clients 16] [--every 10] [--json FILE] [--dir DIR]
+              Inserts, updates and deletes on 3 nodes in this process; a line every so many seconds, and at the end what grew.
+              Fails when there was an election.
           load budget [--commits 3000] [--dir DIR]
               Where the time of one commit goes, step by step: one client, 3 nodes in this process.
         --dir is where the data goes (the current directory), into a new directory that is removed at the end. Not on tmpfs.
@@ -51,6 +54,7 @@ internal static class Program
         "failover" => FailoverCommand.Parse(Arguments.Parse(args[1..], "nodes", "rounds", "clients", "how", "dir")).RunAsync(),
         "restart" => RestartCommand.Parse(Arguments.Parse(args[1..], "megabytes", "dir")).RunAsync(),
         "catchup" => CatchupCommand.Parse(Arguments.Parse(args[1..], "megabytes", "dir")).RunAsync(),
+        "soak" => SoakCommand.Parse(Arguments.Parse(args[1..], "minutes", "clients", "every", "json", "dir")).RunAsync(),
         "budget" => BudgetCommand.Parse(Arguments.Parse(args[1..], "commits", "dir")).RunAsync(),
         "help" or "--help" or "-h" => Console.Out.WriteLineAsync(Usage),
         _ => new LoadCommand(LoadOptions.Parse(args)).RunAsync(),
