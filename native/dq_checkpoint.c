@@ -66,18 +66,17 @@ static int collect(dq_db *db, uint64_t lsn) {
 static int read_before_image(dq_db *db, uint32_t page, dq_version **out) {
   dq_gen *gen = db->ckpt_gen;
   dq_version *v = dq_zalloc(sizeof *v);
-  dq_image *image = dq_image_new(gen->page_size);
-  int rc = v && image ? SQLITE_OK : SQLITE_NOMEM;
+  uint8_t *data = dq_alloc(gen->page_size);
+  int rc = v && data ? SQLITE_OK : SQLITE_NOMEM;
   if (rc == SQLITE_OK) {
-    int64_t got = dq_file_read(gen->fd, image->data, gen->page_size, (int64_t)(page - 1) * gen->page_size);
-    uint64_t sum = dq_page_checksum(page, image->data, gen->page_size);
+    int64_t got = dq_file_read(gen->fd, data, gen->page_size, (int64_t)(page - 1) * gen->page_size);
+    v->sum = dq_page_checksum(page, data, gen->page_size);
     if (got < 0) rc = SQLITE_IOERR_READ;
-    else if ((got != gen->page_size || sum != gen->sums[page - 1]) && !DQ_MUTANT(67)) rc = DQ_PAGE_ROT;
-    v->image = image;
-    v->sum = sum;
+    else if ((got != gen->page_size || v->sum != gen->sums[page - 1]) && !DQ_MUTANT(67)) rc = DQ_PAGE_ROT;
+    if (rc == SQLITE_OK) rc = dq_image_keep(&db->spill, page, data, UINT64_MAX, &v->image); /* of no transaction: as of a large one */
   }
+  dq_free(data);
   if (rc) {
-    dq_image_unref(image);
     dq_free(v);
     return rc;
   }
@@ -126,7 +125,7 @@ static int write_pages(dq_db *db, uint8_t *run, uint32_t pages, uint32_t filed_f
   while (filed_from && pages && db->ckpt[pages - 1].page >= filed_from) pages--;
   for (uint32_t i = 0, n; i < pages; i += n) {
     for (n = 0; i + n < pages && n < max && db->ckpt[i + n].page == db->ckpt[i].page + n; n++)
-      memcpy(run + (size_t)n * size, db->ckpt[i + n].image->data, size);
+      if (dq_image_read(db->ckpt[i + n].image, 0, size, run + (size_t)n * size)) return SQLITE_IOERR_READ;
     if (dq_file_write(db->ckpt_gen->fd, run, (int64_t)n * size, (int64_t)(db->ckpt[i].page - 1) * size) < 0) return SQLITE_IOERR_WRITE;
   }
   return SQLITE_OK;
@@ -291,5 +290,6 @@ int dq_db_checkpoint_done(dq_db *db, uint64_t lsn) {
     dq_checkpoint_forget(db);
   }
   dq_unlock(db);
+  dq_spill_trim(&db->spill);
   return rc;
 }

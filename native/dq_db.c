@@ -73,6 +73,7 @@ void dq_db_ref(dq_db *db) { atomic_fetch_add(&db->refs, 1); }
 static void db_free(dq_db *db) {
   dq_checkpoint_forget(db);
   if (db->gen) dq_gen_free(db->gen);
+  dq_spill_destroy(&db->spill);
   dq_cond_destroy(&db->moved);
   dq_cond_destroy(&db->callbacks_done);
   pthread_mutex_destroy(&db->lock);
@@ -201,7 +202,8 @@ int dq_db_open(const dq_db_config *config, dq_db **out) {
   db->page_size = config->page_size;
   db->path = copy_string(config->path);
   db->sums_path = copy_string(config->sums_path);
-  int rc = db->path && db->sums_path ? SQLITE_OK : SQLITE_NOMEM;
+  int rc = dq_spill_init(&db->spill, config->path, db->page_size, config->spill_bytes);
+  if (rc == SQLITE_OK && (!db->path || !db->sums_path)) rc = SQLITE_NOMEM;
   if (rc == SQLITE_OK) rc = dq_gen_open(db->path, db->sums_path, db->page_size, config->page_count, db->config.recovering != 0, &db->gen);
   if (rc == SQLITE_OK) rc = verify_file(db, config);
   if (rc == SQLITE_OK) {
@@ -416,9 +418,9 @@ static int read_file_page(dq_db *db, const page_read *at, uint32_t page, uint32_
 static int read_located(dq_db *db, dq_reader *r, page_read *at, uint32_t page, uint32_t offset, uint32_t amount, uint8_t *out) {
   if (at->image) {
     atomic_fetch_add_explicit(&db->pages_read_store, 1, memory_order_relaxed);
-    memcpy(out, at->image->data + offset, amount);
+    int rc = dq_image_read(at->image, offset, amount, out);
     dq_image_unref(at->image);
-    return SQLITE_OK;
+    return rc;
   }
   int rc = read_file_page(db, at, page, offset, amount, out);
   dq_lock(db);

@@ -20,7 +20,7 @@ uint64_t dq_changes_checksum(const dq_db *db, const dq_changes *changes, uint32_
 }
 
 /* Inserts a prepared change set as state d+1. Cannot fail. */
-static uint64_t advance(dq_db *db, dq_changes *changes, uint32_t page_count, uint64_t checksum) {
+uint64_t dq_advance(dq_db *db, dq_changes *changes, uint32_t page_count, uint64_t checksum) {
   uint64_t lsn = ++db->last_lsn;
   for (uint32_t i = 0; i < changes->count; i++) {
     if (changes->items[i].page == 1) db->cookie_d = dq_get4(changes->items[i].image->data + 40);
@@ -33,7 +33,7 @@ static uint64_t advance(dq_db *db, dq_changes *changes, uint32_t page_count, uin
   return lsn;
 }
 
-static void free_draft(dq_draft *draft) {
+void dq_draft_free(dq_draft *draft) {
   dq_changes_clear(&draft->changes);
   dq_free(draft);
 }
@@ -96,7 +96,7 @@ static void draft(dq_handle *h, dq_draft *draft, dq_snap *spare) {
   dq_db *db = h->db;
   uint32_t cookie = db->cookie_d;
   draft->checksum = dq_changes_checksum(db, &draft->changes, draft->page_count);
-  draft->lsn = advance(db, &draft->changes, draft->page_count, draft->checksum);
+  draft->lsn = dq_advance(db, &draft->changes, draft->page_count, draft->checksum);
   draft->term = db->term;
   draft->cookie = db->cookie_d;
   draft->cookie_changed = cookie != db->cookie_d && !DQ_MUTANT(89);
@@ -120,7 +120,7 @@ int dq_draft_make(dq_handle *h, uint32_t page_count, dq_changes *changes) {
   dq_db *db = h->db;
   dq_draft *made = dq_zalloc(sizeof *made);
   dq_snap *spare = dq_alloc(sizeof *spare);
-  int rc = made && spare ? dq_changes_prepare(changes, db->page_size) : SQLITE_NOMEM;
+  int rc = made && spare ? dq_changes_prepare(changes, 0) : SQLITE_NOMEM;
   dq_lock(db);
   if (rc == SQLITE_OK) rc = refuse(h);
   if (rc == SQLITE_OK) rc = dq_store_reserve(db->gen, changes);
@@ -203,7 +203,7 @@ static int make_arrays(polled *p) {
   if (!pages || !images) return SQLITE_NOMEM;
   for (uint32_t i = 0; i < n; i++) {
     pages[i] = p->changes.items[i].page;
-    images[i] = p->changes.items[i].image->data;
+    images[i] = p->changes.items[i].image->slot == DQ_IN_MEMORY ? p->changes.items[i].image->data : NULL;
   }
   p->batch.pages = n;
   return SQLITE_OK;
@@ -266,6 +266,15 @@ int dq_batch_base(const dq_batch *batch, uint32_t i, void *page) {
   return dq_page_at(p->db, DQ_MUTANT(93) ? batch->lsn_last : batch->lsn_first - 1, batch->page_numbers[i], page);
 }
 
+dq_image *dq_batch_image(const dq_batch *batch, uint32_t i) { return ((const polled *)batch)->changes.items[i].image; }
+
+int dq_batch_read(const dq_batch *batch, uint32_t first, uint32_t n, void *out) {
+  int rc = first + (uint64_t)n <= batch->pages ? SQLITE_OK : SQLITE_MISUSE;
+  for (uint32_t i = 0; i < n && rc == SQLITE_OK; i++)
+    rc = dq_image_read(dq_batch_image(batch, first + i), 0, batch->page_size, (uint8_t *)out + (size_t)i * batch->page_size);
+  return rc;
+}
+
 void dq_batch_free(dq_batch *batch) {
   if (!batch) return;
   polled *p = (polled *)batch;
@@ -274,105 +283,4 @@ void dq_batch_free(dq_batch *batch) {
   dq_free((void *)(uintptr_t)batch->images);
   if (p->db) dq_db_unref(p->db);
   dq_free(p);
-}
-
-/* ---- commit and apply ---------------------------------------------------------------------------- */
-
-static void moved(dq_db *db) {
-  dq_decide_commit_waiters(db);
-  if (db->moved_waiters) dq_sys.wake_all(dq_sys.ctx, &db->moved);
-  dq_bound_readers(db);
-  if (!DQ_MUTANT(58)) dq_slot_pump(db);
-}
-
-int dq_db_commit(dq_db *db, uint64_t lsn) {
-  dq_draft *done = NULL, *draft;
-  int rc = SQLITE_OK;
-  dq_lock(db);
-  dq_draft *last = db->drafts_first;
-  while (last && last->lsn < lsn) last = last->next;
-  if (db->poisoned) rc = DQ_POISONED;
-  else if (db->closed) rc = DQ_NOT_LEADER;
-  else if (lsn > db->c && (!last || last->lsn != lsn || (db->unpolled && db->unpolled->lsn <= lsn))) rc = SQLITE_MISUSE;
-  if (rc == SQLITE_OK && lsn > db->c) {
-    db->c = lsn;
-    db->page_count_c = last->page_count;
-    db->checksum_c = last->checksum;
-    db->cookie_c = last->cookie;
-    db->commits++;
-    done = db->drafts_first;
-    db->drafts_first = last->next;
-    if (last->next) last->next->prev = NULL;
-    else db->drafts_last = NULL;
-    last->next = NULL;
-    for (draft = done; draft; draft = draft->next) {
-      db->undecided_bytes -= draft->bytes;
-      for (uint32_t i = 0; i < draft->changes.count; i++) dq_store_supersede(db->gen, draft->changes.items[i].page, lsn);
-    }
-    moved(db);
-  }
-  dq_unlock(db);
-  while ((draft = done)) {
-    done = draft->next;
-    free_draft(draft);
-  }
-  return rc;
-}
-
-static int copy_pages(dq_changes *changes, uint32_t pages, const uint32_t *numbers, const uint8_t *images, uint32_t page_size, uint32_t page_count) {
-  int rc = SQLITE_OK;
-  for (uint32_t i = 0; i < pages && rc == SQLITE_OK; i++) {
-    if (numbers[i] == 0 || numbers[i] == dq_lock_page(page_size)) return SQLITE_MISUSE;
-    if (numbers[i] > page_count) continue;
-    dq_image *image = dq_image_new(page_size);
-    if (!image) return SQLITE_NOMEM;
-    memcpy(image->data, images + (size_t)i * page_size, page_size);
-    rc = dq_changes_add(changes, numbers[i], image);
-  }
-  if (rc) return rc;
-  dq_changes_sort(changes, page_count);
-  return dq_changes_prepare(changes, page_size);
-}
-
-/* An entry carries every page that it adds: so what it makes us reserve is
-** bounded by its own size. */
-static int carries_new_pages(const dq_db *db, const dq_changes *changes, uint32_t page_count) {
-  uint32_t old_count = db->page_count_d, lock_page = dq_lock_page(db->page_size), carried = 0;
-  if (page_count <= old_count) return 1;
-  for (uint32_t i = 0; i < changes->count; i++) carried += changes->items[i].page > old_count;
-  return carried == page_count - old_count - (lock_page > old_count && lock_page <= page_count);
-}
-
-/* Lock held; the change set is ready. */
-static int apply(dq_db *db, dq_changes *changes, uint32_t page_count, uint64_t checksum, uint64_t *lsn) {
-  if (db->poisoned) return DQ_POISONED;
-  if (db->closed) return DQ_NOT_LEADER;
-  if (db->term || db->c != db->d) return SQLITE_MISUSE;
-  if (!carries_new_pages(db, changes, page_count) && !DQ_MUTANT(85)) return SQLITE_CORRUPT;
-  uint64_t sum = dq_changes_checksum(db, changes, page_count);
-  if (checksum && sum != checksum && !db->recovering && !DQ_MUTANT(13)) return SQLITE_CORRUPT;
-  int rc = dq_store_reserve(db->gen, changes);
-  if (rc) return rc;
-  db->c = advance(db, changes, page_count, sum);
-  db->page_count_c = page_count;
-  db->checksum_c = sum;
-  db->cookie_c = db->cookie_d;
-  db->commits++;
-  for (uint32_t i = 0; i < changes->count; i++) dq_store_supersede(db->gen, changes->items[i].page, db->c);
-  moved(db);
-  if (lsn) *lsn = db->c;
-  return SQLITE_OK;
-}
-
-int dq_db_apply(dq_db *db, uint32_t pages, const uint32_t *page_numbers, const void *images, uint32_t page_count, uint64_t checksum, uint64_t *lsn) {
-  dq_changes changes = {0};
-  if (page_count == 0) return SQLITE_MISUSE;
-  int rc = copy_pages(&changes, pages, page_numbers, images, db->page_size, page_count);
-  if (rc == SQLITE_OK) {
-    dq_lock(db);
-    rc = apply(db, &changes, page_count, checksum, lsn);
-    dq_unlock(db);
-  }
-  dq_changes_clear(&changes);
-  return rc;
 }

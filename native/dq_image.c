@@ -9,6 +9,9 @@
 ** a new image goes to the slab that was the last to be full, and a checkpoint
 ** drops most of what is older than itself.
 **
+** Images of large transactions lie in the database's temporary file instead, once
+** those in memory are more than its limit; whoever reads an image asks for bytes.
+**
 ** Thread-safe: the slabs have a lock of their own, held for a few instructions
 ** (and for the mapping of a slab) and never while another one is taken.
 */
@@ -131,21 +134,89 @@ static void give(int class, void *memory) {
   if (unneeded) munmap(unneeded, SLAB_BYTES);
 }
 
-dq_image *dq_image_new(uint32_t size) {
+dq_image *dq_image_new(dq_spill *spill) {
+  uint32_t size = spill->page_size;
   if (dq_alloc_fault && dq_alloc_fault()) return NULL;
   int class = class_of(size);
   dq_image *image = class < 0 ? malloc(sizeof *image + size) : take(class, size);
   if (!image) return NULL;
   atomic_init(&image->refs, 1);
-  image->size = size;
+  image->spill = spill;
+  image->slot = DQ_IN_MEMORY;
+  atomic_fetch_add_explicit(&spill->resident, size, memory_order_relaxed);
   return image;
+}
+
+static int make_resident(dq_spill *spill, const void *data, dq_image **out) {
+  dq_image *image = dq_image_new(spill);
+  if (!image) return SQLITE_NOMEM;
+  memcpy(image->data, data, spill->page_size);
+  *out = image;
+  return SQLITE_OK;
+}
+
+/* A transaction is large from an eighth of the limit on: others stay as fast as
+** without a file, whatever readers keep in memory. */
+static int must_spill(const dq_spill *spill, uint32_t page, uint64_t transaction_bytes) {
+  if (!spill->limit || transaction_bytes <= spill->limit / 8 || (page == 1 && !DQ_MUTANT(96))) return 0;
+  return atomic_load_explicit(&spill->resident, memory_order_relaxed) + spill->page_size > spill->limit;
+}
+
+int dq_image_make(dq_spill *spill, uint32_t page, const void *data, uint64_t transaction_bytes, dq_image **out) {
+  if (!must_spill(spill, page, transaction_bytes)) return make_resident(spill, data, out);
+  dq_image *image = dq_alloc(sizeof *image);
+  if (!image) return SQLITE_NOMEM;
+  int rc = dq_spill_write(spill, data, &image->slot);
+  if (rc) {
+    dq_free(image);
+    return rc;
+  }
+  atomic_init(&image->refs, 1);
+  image->spill = spill;
+  image->page = page;
+  image->sum = dq_page_checksum(page, data, spill->page_size);
+  *out = image;
+  return SQLITE_OK;
+}
+
+int dq_image_keep(dq_spill *spill, uint32_t page, const void *data, uint64_t transaction_bytes, dq_image **out) {
+  int rc = dq_image_make(spill, page, data, transaction_bytes, out);
+  return rc == SQLITE_FULL || rc == SQLITE_IOERR_WRITE ? make_resident(spill, data, out) : rc;
+}
+
+int dq_image_read(const dq_image *image, uint32_t offset, uint32_t n, void *out) {
+  if (image->slot != DQ_IN_MEMORY) return dq_spill_read(image->spill, image->slot, offset, n, out);
+  memcpy(out, image->data + offset, n);
+  return SQLITE_OK;
+}
+
+int dq_image_sum(const dq_image *image, uint32_t page, uint64_t *sum) {
+  uint32_t size = image->spill->page_size;
+  if (image->slot == DQ_IN_MEMORY) {
+    *sum = dq_page_checksum(page, image->data, size);
+    return SQLITE_OK;
+  }
+  *sum = image->sum;
+  if (image->page == page) return SQLITE_OK;
+  uint8_t *data = dq_alloc(size); /* the frame got another page number than it had when the page was written */
+  int rc = data ? dq_image_read(image, 0, size, data) : SQLITE_NOMEM;
+  if (rc == SQLITE_OK) *sum = dq_page_checksum(page, data, size);
+  dq_free(data);
+  return rc;
 }
 
 void dq_image_ref(dq_image *image) { atomic_fetch_add_explicit(&image->refs, 1, memory_order_relaxed); }
 
 void dq_image_unref(dq_image *image) {
   if (!image || atomic_fetch_sub_explicit(&image->refs, 1, memory_order_acq_rel) != 1) return;
-  int class = class_of(image->size);
+  uint32_t size = image->spill->page_size;
+  if (image->slot != DQ_IN_MEMORY) {
+    dq_spill_give(image->spill, image->slot);
+    dq_free(image);
+    return;
+  }
+  atomic_fetch_sub_explicit(&image->spill->resident, size, memory_order_relaxed);
+  int class = class_of(size);
   if (class < 0) dq_free(image);
   else give(class, image);
 }

@@ -50,12 +50,36 @@ DQ_HIDDEN int dq_sums_check(const uint8_t *header, uint32_t page_size); /* SQLIT
 DQ_HIDDEN uint32_t dq_get4(const uint8_t *p);                            /* big-endian, as in SQLite's files */
 DQ_HIDDEN uint32_t dq_page1_page_size(const uint8_t *page1);             /* 0: no SQLite database */
 
+/* --- dq_spill.c: a database's temporary file for page images ----------------- */
+#define DQ_SPILL_SUFFIX ".spill"
+typedef struct dq_spill {
+  uint64_t limit; /* bytes of images in memory from which on large transactions use the file; 0: never */
+  uint32_t page_size;
+  char *path;
+  atomic_ullong resident; /* bytes of images in memory */
+  pthread_mutex_t lock;   /* a leaf; guards all below */
+  int fd;                 /* -1: none */
+  uint32_t end, used;     /* slots that were ever given out; that are in use */
+  uint32_t *free_slots, free_count, capacity;
+} dq_spill;
+
+DQ_HIDDEN int dq_spill_init(dq_spill *, const char *database_path, uint32_t page_size, uint64_t limit);
+DQ_HIDDEN void dq_spill_destroy(dq_spill *);
+DQ_HIDDEN int dq_spill_write(dq_spill *, const void *page, uint32_t *slot); /* SQLITE_FULL: the disk is */
+DQ_HIDDEN int dq_spill_read(dq_spill *, uint32_t slot, uint32_t offset, uint32_t n, void *out);
+DQ_HIDDEN void dq_spill_give(dq_spill *, uint32_t slot);
+DQ_HIDDEN void dq_spill_trim(dq_spill *); /* drops a file that nobody uses: it may take long, never on the node's loop */
+
 /* --- dq_image.c: page images; dq_store.c: versions and snapshots ------------ */
 typedef struct dq_image { /* immutable once it is shared */
   atomic_uint refs;
-  uint32_t size;
-  _Alignas(16) uint8_t data[];
+  uint32_t page; /* of a spilled one: what `sum` was computed for */
+  dq_spill *spill;
+  uint64_t sum;
+  uint32_t slot; /* DQ_IN_MEMORY, or where it lies in the temporary file */
+  _Alignas(16) uint8_t data[]; /* only in memory: dq_image_read() reads both kinds */
 } dq_image;
+#define DQ_IN_MEMORY UINT32_MAX
 
 typedef struct dq_version dq_version;
 typedef struct dq_snap dq_snap;
@@ -117,7 +141,16 @@ typedef struct dq_changes {
   uint32_t count, capacity;
 } dq_changes;
 
-DQ_HIDDEN dq_image *dq_image_new(uint32_t size);
+DQ_HIDDEN dq_image *dq_image_new(dq_spill *); /* in memory, its bytes are the caller's to fill in */
+/* Of complete bytes. `transaction_bytes`: of the pages that belong together, this
+** one included. SQLITE_NOMEM, SQLITE_FULL, SQLITE_IOERR_WRITE. Page 1 stays in
+** memory: the schema cookie is read under the lock. */
+DQ_HIDDEN int dq_image_make(dq_spill *, uint32_t page, const void *data, uint64_t transaction_bytes, dq_image **out);
+/* The same, but in memory when the file fails: for what is committed already. */
+DQ_HIDDEN int dq_image_keep(dq_spill *, uint32_t page, const void *data, uint64_t transaction_bytes, dq_image **out);
+/* No lock held. */
+DQ_HIDDEN int dq_image_read(const dq_image *, uint32_t offset, uint32_t n, void *out);
+DQ_HIDDEN int dq_image_sum(const dq_image *, uint32_t page, uint64_t *sum);
 DQ_HIDDEN void dq_image_ref(dq_image *);
 DQ_HIDDEN void dq_image_unref(dq_image *);
 
@@ -143,7 +176,7 @@ DQ_HIDDEN dq_snap *dq_snap_acquire(dq_gen *, dq_snap *spare, uint64_t lsn, uint3
 DQ_HIDDEN void dq_snap_release(dq_gen *, dq_snap *);
 
 DQ_HIDDEN int dq_changes_add(dq_changes *, uint32_t page, dq_image *image);
-DQ_HIDDEN int dq_changes_prepare(dq_changes *, uint32_t page_size);
+DQ_HIDDEN int dq_changes_prepare(dq_changes *, uint32_t from);
 DQ_HIDDEN void dq_changes_sort(dq_changes *, uint32_t page_count);
 DQ_HIDDEN void dq_changes_clear(dq_changes *);
 
@@ -199,6 +232,7 @@ struct dq_db {
   char *path, *real_path, *sums_path;
   uint32_t page_size;
   atomic_uint refs; /* registry, handles, batches, snapshots */
+  dq_spill spill;
 
   pthread_mutex_t lock; /* guards all below */
   int closed, poisoned, recovering, serving_rc, drafting_rc;
@@ -273,6 +307,9 @@ DQ_HIDDEN int dq_page_at(dq_db *, uint64_t lsn, uint32_t page, uint8_t *out);
 
 /* --- dq_draft.c ------------------------------------------------------------- */
 DQ_HIDDEN int dq_draft_make(struct dq_handle *, uint32_t page_count, dq_changes *);
+DQ_HIDDEN uint64_t dq_advance(dq_db *, dq_changes *, uint32_t page_count, uint64_t checksum); /* lock held */
+DQ_HIDDEN void dq_draft_free(dq_draft *);
+DQ_HIDDEN dq_image *dq_batch_image(const dq_batch *, uint32_t i);
 DQ_HIDDEN uint64_t dq_changes_checksum(const dq_db *, const dq_changes *, uint32_t page_count);
 DQ_HIDDEN void dq_decide_commit_waiters(dq_db *);
 DQ_HIDDEN void dq_fail_commit_waiters(dq_db *);

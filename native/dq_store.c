@@ -63,11 +63,12 @@ void dq_changes_sort(dq_changes *changes, uint32_t page_count) {
   changes->count = kept;
 }
 
-/* Checksums, and the memory that dq_store_insert will need. */
-int dq_changes_prepare(dq_changes *changes, uint32_t page_size) {
-  for (uint32_t i = 0; i < changes->count; i++) {
+/* Checksums, and the memory that dq_store_insert will need, from a position on. */
+int dq_changes_prepare(dq_changes *changes, uint32_t from) {
+  for (uint32_t i = from; i < changes->count; i++) {
     dq_change *change = &changes->items[i];
-    change->sum = dq_page_checksum(change->page, change->image->data, page_size);
+    int rc = dq_image_sum(change->image, change->page, &change->sum);
+    if (rc) return rc;
     if (!change->version && !(change->version = dq_zalloc(sizeof *change->version))) return SQLITE_NOMEM;
   }
   return SQLITE_OK;

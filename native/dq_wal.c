@@ -88,6 +88,7 @@ void dq_wal_clear(dq_handle *h) {
     dq_free(h->frames);
     h->frames = NULL;
     h->frame_capacity = 0;
+    dq_spill_trim(&h->db->spill);
   }
 }
 
@@ -121,8 +122,7 @@ int dq_wal_read(dq_handle *h, void *buf, int n, int64_t offset) {
   }
   if (copied == n) return SQLITE_OK;
   if (at - FRAME_HEADER + n - copied > f->written) return short_read(out, n, copied);
-  memcpy(out + copied, f->image->data + at - FRAME_HEADER, (size_t)(n - copied));
-  return SQLITE_OK;
+  return dq_image_read(f->image, (uint32_t)at - FRAME_HEADER, (uint32_t)(n - copied), out + copied);
 }
 
 int dq_wal_truncate(dq_handle *h, int64_t size) {
@@ -147,14 +147,37 @@ static int write_frame_header(dq_handle *h, uint32_t i, const uint8_t *data) {
   return SQLITE_OK;
 }
 
-/* A draft may share the image: then it is immutable and a fresh one takes its place. */
-static int writable_image(dq_handle *h, dq_frame *f) {
-  if (f->image && atomic_load(&f->image->refs) == 1) return SQLITE_OK;
-  dq_image *image = dq_image_new(h->db->page_size);
-  if (!image) return SQLITE_IOERR_NOMEM;
-  if (f->image) memcpy(image->data, f->image->data, f->written);
+/* A draft may share the image, or it lies in the temporary file: then a fresh one takes its place. */
+static int is_writable(const dq_frame *f) { return f->image && f->image->slot == DQ_IN_MEMORY && atomic_load(&f->image->refs) == 1; }
+
+static int put_whole_page(dq_handle *h, uint32_t i, const uint8_t *data) {
+  dq_frame *f = &h->frames[i];
+  dq_image *image;
+  if (is_writable(f)) {
+    memcpy(f->image->data, data, h->db->page_size);
+    return SQLITE_OK;
+  }
+  uint64_t bytes = ((uint64_t)i + 1 - dq_index_last_frame(h)) * h->db->page_size;
+  int rc = dq_image_make(&h->db->spill, frame_page(f), data, h->drafted ? 0 : bytes, &image);
+  if (rc) return rc == SQLITE_NOMEM ? SQLITE_IOERR_NOMEM : rc;
   dq_image_unref(f->image);
   f->image = image;
+  return SQLITE_OK;
+}
+
+static int put_part_of_page(dq_handle *h, dq_frame *f, const uint8_t *data, uint32_t n, uint32_t at) {
+  if (!is_writable(f)) {
+    dq_image *image = dq_image_new(&h->db->spill);
+    if (!image) return SQLITE_IOERR_NOMEM;
+    int rc = f->image ? dq_image_read(f->image, 0, f->written, image->data) : SQLITE_OK;
+    if (rc) {
+      dq_image_unref(image);
+      return rc;
+    }
+    dq_image_unref(f->image);
+    f->image = image;
+  }
+  memcpy(f->image->data + at, data, n);
   return SQLITE_OK;
 }
 
@@ -165,12 +188,12 @@ static int fill_holes(dq_handle *h, dq_changes *changes, uint32_t old_count, uin
   /* A damaged page 1 may count more pages than there is memory for. */
   if (new_count > old_count && (uint64_t)(new_count - old_count) * h->db->page_size > h->db->config.max_transaction_bytes) return DQ_TOO_LARGE;
   for (uint32_t page = old_count + 1; page <= new_count; page++) {
+    static const uint8_t zeros[65536];
     while (at < n && changes->items[at].page < page) at++;
     if ((page == lock_page && !DQ_MUTANT(55)) || (at < n && changes->items[at].page == page)) continue;
-    dq_image *image = dq_image_new(h->db->page_size);
-    if (!image) return SQLITE_NOMEM;
-    memset(image->data, 0, h->db->page_size);
-    int rc = dq_changes_add(changes, page, image);
+    dq_image *image;
+    int rc = dq_image_make(&h->db->spill, page, zeros, (uint64_t)changes->count * h->db->page_size, &image);
+    if (rc == SQLITE_OK) rc = dq_changes_add(changes, page, image);
     if (rc) return rc;
   }
   if (changes->count != n) dq_changes_sort(changes, new_count);
@@ -205,9 +228,8 @@ static int commit_point(dq_handle *h, uint32_t last) {
 static int write_frame_page(dq_handle *h, uint32_t i, const uint8_t *data, uint32_t n, uint32_t at) {
   dq_frame *f = &h->frames[i];
   if (at > f->written) return SQLITE_IOERR_WRITE;
-  int rc = writable_image(h, f);
+  int rc = n == h->db->page_size ? put_whole_page(h, i, data) : put_part_of_page(h, f, data, n, at);
   if (rc) return rc;
-  memcpy(f->image->data + at, data, n);
   if (at + n > f->written) f->written = at + n;
   int complete = at + n == h->db->page_size;
   return complete && frame_truncate(f) && !h->drafted ? commit_point(h, i) : SQLITE_OK;

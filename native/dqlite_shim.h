@@ -31,7 +31,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DQ_ABI_VERSION 3
+#define DQ_ABI_VERSION 4
 #define DQ_EXPORT __attribute__((visibility("default")))
 
 /* Extended result codes of the IOERR class: SQLite rolls the transaction back
@@ -189,7 +189,9 @@ typedef struct dq_db_config {
   uint64_t checksum;           /* of the database at the last finished checkpoint; verified against sums when not recovering */
   uint64_t max_transaction_bytes; /* pages of one transaction: DQ_TOO_LARGE beyond */
   uint64_t max_undecided_bytes;   /* drafts above c: beyond, the slot is granted to nobody */
-  uint64_t max_version_bytes;     /* store memory held for readers alone: beyond, the oldest are revoked */
+  uint64_t max_version_bytes;     /* versions held for readers alone: beyond, the oldest are revoked */
+  uint64_t spill_bytes;           /* page images in memory: beyond, those of large transactions (an eighth of it)
+                                  ** live in path + ".spill", a file without a name. 0: never */
   int64_t slot_timeout_ns;        /* blocking (plain) handles: wait for the slot, then 773 */
   int64_t commit_timeout_ns;      /* blocking (plain) handles: wait at the commit point, then 11018 */
   int64_t slot_hold_ns;           /* an open write transaction holds the slot at most this long while others wait */
@@ -207,7 +209,7 @@ typedef struct dq_db_state {
   uint64_t term;                /* of dq_db_lead, 0 when not leading */
   uint64_t checkpoint_lsn;      /* state that the file holds */
   uint64_t undecided_bytes;
-  uint64_t version_bytes;       /* memory of the version store */
+  uint64_t version_bytes;       /* images of the version store, wherever they lie */
   uint64_t checksum;            /* of the database at c */
   uint32_t page_count;          /* at c */
   uint32_t page_size;
@@ -229,7 +231,7 @@ DQ_EXPORT int dq_db_create_files(const char *path, const char *sums_path, uint32
 ** open already), SQLITE_NOMEM. */
 DQ_EXPORT int dq_db_open(const dq_db_config *config, dq_db **out);
 /* Unregisters. Handles that are open answer DQ_NOT_LEADER for good, waiters
-** return; the object is freed with its last handle, batch and snapshot. No
+** return; the object is freed with its last handle, batch, stage and snapshot. No
 ** callback runs or begins after it has returned, except a read_barrier that was
 ** running (it may block). Never from a callback. */
 DQ_EXPORT void dq_db_close(dq_db *);
@@ -267,7 +269,8 @@ DQ_EXPORT int dq_db_resolve(dq_db *, uint64_t lsn_first, uint64_t lsn_last, int 
 /* Drafts, oldest first, coalesced: the last image of a page wins, images above
 ** the final page count are dropped. Takes whole drafts up to about max_bytes,
 ** at least one. *out = NULL when none is queued. The images are references
-** into the store: immutable, valid until dq_batch_free. */
+** into the store: immutable, valid until dq_batch_free. One that lies in the
+** temporary file has no address: images[i] is NULL, dq_batch_read reads it. */
 typedef struct dq_batch {
   uint64_t lsn_first, lsn_last;
   uint64_t term;
@@ -282,6 +285,9 @@ typedef struct dq_batch {
   const void *const *images;
 } dq_batch;
 DQ_EXPORT int dq_db_poll(dq_db *, uint64_t max_bytes, dq_batch **out);
+/* Copies n images from position `first` on, one after the other. SQLITE_IOERR_READ:
+** the temporary file cannot be read. Any number of threads. */
+DQ_EXPORT int dq_batch_read(const dq_batch *, uint32_t first, uint32_t n, void *out);
 DQ_EXPORT void dq_batch_free(dq_batch *);
 /* The image of the batch's i-th page before lsn_first, for whoever wants to say
 ** what changed; as long as no draft of the batch is committed. SQLITE_NOTFOUND:
@@ -300,6 +306,18 @@ DQ_EXPORT int dq_db_apply(dq_db *, uint32_t pages, const uint32_t *page_numbers,
 /* A page of the committed state. SQLITE_NOTFOUND: beyond its page count, or the
 ** lock page. DQ_PAGE_ROT. */
 DQ_EXPORT int dq_db_page(dq_db *, uint32_t page_number, void *page);
+
+/* An entry that comes in parts: a stage collects their pages, ascending over all
+** parts (else SQLITE_CORRUPT), and dq_stage_apply makes them take effect together,
+** as dq_db_apply does; the stage is empty afterwards. When it fails nothing has
+** moved. Freed before: nothing has happened. _add_batch takes images of a batch of
+** the same database without copying them. One thread at a time per stage. */
+typedef struct dq_stage dq_stage;
+DQ_EXPORT int dq_stage_open(dq_db *, dq_stage **out);
+DQ_EXPORT int dq_stage_add(dq_stage *, uint32_t pages, const uint32_t *page_numbers, const void *images);
+DQ_EXPORT int dq_stage_add_batch(dq_stage *, const dq_batch *, uint32_t first, uint32_t n);
+DQ_EXPORT int dq_stage_apply(dq_stage *, uint32_t page_count, uint64_t checksum, uint64_t *lsn);
+DQ_EXPORT void dq_stage_free(dq_stage *);
 
 /* Checkpoint: writes the newest version <= lsn of every page to the file, with
 ** before-images kept for older snapshots, and fsyncs. `lsn` is c, or that of an

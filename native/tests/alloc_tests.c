@@ -99,7 +99,7 @@ TEST(Any_failing_allocation_is_reported_and_changes_nothing) {
     reached |= with_failure(request, NULL, n);
     reached |= with_failure(poll_drafts, NULL, n);
     s.images = malloc((size_t)s.batch->pages * 1024);
-    for (uint32_t i = 0; i < s.batch->pages; i++) memcpy(s.images + i * 1024, s.batch->images[i], 1024);
+    OK(dq_batch_read(s.batch, 0, s.batch->pages, s.images));
     reached |= with_failure(apply, NULL, n);
     OK(dq_db_commit(s.a.db, s.batch->lsn_last));
     same_image(&s.a, &s.b);

@@ -94,6 +94,7 @@ TEST(Replacing_the_table_is_refused_while_a_database_is_open) {
 /* Every call of a checkpoint fails once; reads stay right and the next
 ** checkpoint succeeds. */
 TEST(Every_failing_call_of_a_checkpoint_leaves_reads_right) {
+  spill_bytes = 0;
   static const struct {
     int error, short_write;
   } kinds[] = {{EIO, 0}, {ENOSPC, 0}, {0, 1}};
@@ -141,6 +142,7 @@ TEST(Every_failing_call_of_a_checkpoint_leaves_reads_right) {
 }
 
 TEST(Every_failing_call_of_a_page_read_open_and_build_is_reported) {
+  spill_bytes = 0;
   faults_on();
   for (int at = 1;; at++) {
     node n;
@@ -228,6 +230,7 @@ static void *checkpoint_thread(void *n) {
 static void *sum_thread(void *c) { return (void *)(intptr_t)value(c, SUM); }
 
 TEST(A_checkpoint_waits_for_a_page_read_but_not_for_its_transaction) {
+  spill_bytes = 0;
   node n;
   conn w, r;
   pthread_t reader, checkpoint;
@@ -279,7 +282,7 @@ static entry take_entry(node *n) {
   e.numbers = malloc(b->pages * 4);
   e.images = malloc((size_t)b->pages * b->page_size);
   memcpy(e.numbers, b->page_numbers, b->pages * 4);
-  for (uint32_t i = 0; i < b->pages; i++) memcpy(e.images + (size_t)i * b->page_size, b->images[i], b->page_size);
+  OK(dq_batch_read(b, 0, b->pages, e.images));
   OK(dq_db_commit(n->db, b->lsn_last));
   dq_batch_free(b);
   return e;

@@ -243,7 +243,7 @@ TEST(A_draft_that_survives_a_fence_is_read_under_its_new_lsn) {
   OK(dq_db_fence(n.db, batch->lsn_last));
   EQ(1, value(&a, "SELECT count(*) FROM t"));
   uint8_t *images = malloc((size_t)batch->pages * 4096);
-  for (uint32_t i = 0; i < batch->pages; i++) memcpy(images + i * 4096, batch->images[i], 4096);
+  OK(dq_batch_read(batch, 0, batch->pages, images));
   EQ(SQLITE_CORRUPT, dq_db_apply(n.db, batch->pages, batch->page_numbers, images, batch->page_count, batch->checksum ^ 1, &lsn));
   OK(dq_db_apply(n.db, batch->pages, batch->page_numbers, images, batch->page_count, batch->checksum, &lsn));
   CHECK(lsn > draft); /* never reused */

@@ -32,6 +32,7 @@ static void note_flushes(const disk_event *e) {
 }
 
 TEST(A_checkpoint_that_returns_has_flushed_all_that_it_wrote) {
+  spill_bytes = 0;
   static const char *const sql[] = {FILL, "UPDATE t SET b = 'x'", "DELETE FROM t", "VACUUM"};
   node n;
   conn w;

@@ -14,6 +14,7 @@
 lib sq;
 char last_log[512];
 __thread char last_error[512];
+uint64_t spill_bytes;
 static char scratch_dir[128];
 
 /* ---- tests ------------------------------------------------------------------------- */
@@ -180,6 +181,7 @@ static void fill_config(node *n, const char *name, uint32_t page_size) {
       .max_transaction_bytes = 1ull << 30,
       .max_undecided_bytes = 1ull << 30,
       .max_version_bytes = 1ull << 30,
+      .spill_bytes = spill_bytes,
       .slot_timeout_ns = 5000000000,
       .commit_timeout_ns = 5000000000,
       .slot_hold_ns = 0,
@@ -273,7 +275,7 @@ int replicate(node *leader, node *follower) {
   OK(dq_db_commit(leader->db, b->lsn_last));
   if (follower) {
     uint8_t *images = malloc((size_t)b->pages * b->page_size + 1);
-    for (uint32_t i = 0; i < b->pages; i++) memcpy(images + (size_t)i * b->page_size, b->images[i], b->page_size);
+    OK(dq_batch_read(b, 0, b->pages, images));
     OK(dq_db_apply(follower->db, b->pages, b->page_numbers, images, b->page_count, b->checksum, NULL));
     free(images);
   }
@@ -490,6 +492,7 @@ int main(int argc, char **argv) {
     failures_here = 0;
     running = tests[i].name;
     if (first_failure_ends) limit_time();
+    spill_bytes = getenv("DQ_SPILL") ? strtoull(getenv("DQ_SPILL"), NULL, 10) : 0;
     tests[i].fn();
     if (atomic_load(&dq_open_databases) != 0) test_fail(__FILE__, __LINE__, "a database object was not freed");
     printf("%s %s (%lld ms)\n", failures_here ? "FAIL" : "ok  ", running, (long long)(dq_now_ns() - start) / 1000000);

@@ -76,6 +76,9 @@ typedef struct node { /* one replica: a database with its files */
   int (*on_barrier)(struct node *); /* instead of barrier_rc */
 } node;
 
+/* What nodes are prepared with; before each test it is $DQ_SPILL, or 0. A test that
+** counts calls of the disk, or makes them fail, sets it. */
+extern uint64_t spill_bytes;
 void node_prepare(node *, const char *name, uint32_t page_size, uint32_t auto_vacuum); /* creates files, fills config */
 void node_open(node *);
 void node_start(node *, const char *name, uint32_t page_size, uint32_t auto_vacuum); /* prepare, open, serve */

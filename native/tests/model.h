@@ -90,6 +90,7 @@ typedef struct world {
   int actor_count;
   uint32_t cache_size;
   int ddl, stormy;    /* many schema changes; many fences */
+  int spilling;       /* images go to the temporary file */
   uint32_t hook_rate; /* of a thousand calls so many are interrupted */
 
   int leading;

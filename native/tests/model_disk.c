@@ -21,6 +21,7 @@ static struct file {
   int fd;
   unflushed *newest;
 } files[2] = {{.fd = -1}, {.fd = -1}}; /* database, sums */
+static int spill_fd = -1;
 
 static void forget(struct file *f) {
   for (unflushed *u = f->newest, *prev; u; u = prev) {
@@ -83,6 +84,8 @@ static void follow_descriptor(const disk_event *e) {
     if (e->call == DISK_OPEN && strcmp(e->path, paths[i]) == 0) files[i].fd = e->fd;
     if (e->call == DISK_CLOSE && files[i].fd == e->fd) files[i].fd = -1;
   }
+  if (e->call == DISK_OPEN && strncmp(e->path, w.a.path, strlen(w.a.path)) == 0 && strstr(e->path, DQ_SPILL_SUFFIX)) spill_fd = e->fd;
+  if (e->call == DISK_CLOSE && spill_fd == e->fd) spill_fd = -1;
 }
 
 void disk_call(const disk_event *e) {
@@ -91,7 +94,10 @@ void disk_call(const disk_event *e) {
     return;
   }
   struct file *f = e->fd == files[0].fd ? &files[0] : e->fd == files[1].fd ? &files[1] : NULL;
-  if (!f) return;
+  if (!f) {
+    if (e->fd == spill_fd) op_inside();
+    return;
+  }
   if (e->call != DISK_READ && w.crash_in && --w.crash_in == 0) check_crash(1);
   int reader = e->call == DISK_READ && !w.checkpointing;
   w.reading_file += reader;

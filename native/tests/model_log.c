@@ -83,7 +83,9 @@ static entry entry_of(const dq_batch *b) {
   e.numbers = malloc((b->pages + 1) * sizeof *e.numbers);
   e.images = malloc((size_t)b->pages * b->page_size + 1);
   memcpy(e.numbers, b->page_numbers, b->pages * sizeof *e.numbers);
-  for (uint32_t i = 0; i < b->pages; i++) memcpy(e.images + (size_t)i * b->page_size, b->images[i], b->page_size);
+  w.off++;
+  OK(dq_batch_read(b, 0, b->pages, e.images));
+  w.off--;
   return e;
 }
 
@@ -95,7 +97,12 @@ void forget_entries(int below) {
   }
 }
 
-static void apply_entry(node *n, const entry *e) { OK(dq_db_apply(n->db, e->pages, e->numbers, e->images, e->page_count, e->checksum, NULL)); }
+/* One thread applies, leads and commits: none of them happens inside another. */
+static void apply_entry(node *n, const entry *e) {
+  w.off++;
+  OK(dq_db_apply(n->db, e->pages, e->numbers, e->images, e->page_count, e->checksum, NULL));
+  w.off--;
+}
 
 void op_poll(void) {
   SAY("poll");

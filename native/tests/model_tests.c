@@ -87,6 +87,7 @@ static void start_world(uint64_t seed) {
   w.hook_rate = chance(3) ? chance(chance(4) ? 60 : 400) : 0;
   w.ddl = chance(3) == 0;
   w.stormy = chance(3) == 0;
+  w.spilling = chance(2) || getenv("DQ_SPILL");
   node_prepare(&w.a, "model_a", page_size, auto_vacuum);
   w.a.config.on_draft = NULL;
   w.a.config.on_slot = model_slot;
@@ -94,6 +95,7 @@ static void start_world(uint64_t seed) {
   w.a.config.on_rot = rotten;
   w.a.config.slot_hold_ns = chance(2) ? 50000000 : 0;
   w.a.config.max_version_bytes = chance(3) ? 1ull << 30 : 20ull * page_size;
+  w.a.config.spill_bytes = w.spilling ? (chance(3) ? 1 : 40ull * page_size) : 0;
   w.a.config.max_undecided_bytes = chance(3) ? 1ull << 30 : 60ull * page_size;
   node_open(&w.a);
   OK(dq_db_set_serving(w.a.db, 0));
@@ -184,6 +186,9 @@ static void end_world(void) {
   EQ(0, s.version_bytes);
   EQ(0, s.dirty_pages);
   EQ(0, s.handles);
+  EQ(0, w.a.db->spill.used);
+  EQ(0, w.a.db->spill.resident);
+  EQ(-1, w.a.db->spill.fd);
   node_stop(&w.a);
   check_plain_file();
   conn_close(&w.b_conn);

@@ -77,7 +77,7 @@ TEST(Plain_commit_that_was_proposed_waits_for_the_log_after_a_fence) {
     EQ(0, atomic_load(&b.done));
     if (committed) { /* the next leader committed it: the entry is applied first */
       uint8_t *images = malloc((size_t)batch->pages * 4096);
-      for (uint32_t i = 0; i < batch->pages; i++) memcpy(images + i * 4096, batch->images[i], 4096);
+      OK(dq_batch_read(batch, 0, batch->pages, images));
       OK(dq_db_apply(n.db, batch->pages, batch->page_numbers, images, batch->page_count, batch->checksum, NULL));
       free(images);
     }
@@ -133,7 +133,7 @@ TEST(A_select_that_is_open_across_a_commit_that_survived_a_fence_is_revoked) {
   OK(dq_db_poll(n.db, 1 << 20, &batch));
   OK(dq_db_fence(n.db, batch->lsn_last));
   uint8_t *images = malloc((size_t)batch->pages * 4096);
-  for (uint32_t i = 0; i < batch->pages; i++) memcpy(images + i * 4096, batch->images[i], 4096);
+  OK(dq_batch_read(batch, 0, batch->pages, images));
   OK(dq_db_apply(n.db, batch->pages, batch->page_numbers, images, batch->page_count, batch->checksum, NULL));
   OK(dq_db_resolve(n.db, batch->lsn_first, batch->lsn_last, 1));
   OK(background_join(&b));

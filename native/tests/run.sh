@@ -1,5 +1,6 @@
 #!/bin/sh
-# Builds the shim with its C tests and runs them: run.sh [plain|asan|tsan|all] [part of a test's name]
+# Builds the shim with its C tests and runs them: run.sh [plain|spill|asan|tsan|all] [part of a test's name]
+# spill: as plain, with every image of a transaction in the temporary file.
 # run.sh mutants [number...]: puts each known bug in and names the test that kills it (of those whose name contains $DQ_ONLY).
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -68,6 +69,7 @@ if [ "$mode" = mutants ]; then
 fi
 filter=${2:-}
 case $mode in plain | all) one plain "" ;; esac
+case $mode in spill | all) DQ_SPILL=1 && export DQ_SPILL && one spill "" && unset DQ_SPILL ;; esac
 case $mode in asan | all) one asan "-fsanitize=address,undefined -fno-omit-frame-pointer" ;; esac
 case $mode in tsan | all) TSAN_OPTIONS="suppressions=$here/tsan.supp ${TSAN_OPTIONS:-}" && export TSAN_OPTIONS && one tsan "-fsanitize=thread" ;; esac
 echo "$passed passed, $failed failed"

@@ -140,7 +140,7 @@ static void *reader_main(void *arg) {
 
 static void apply_batch(node *n, dq_batch *b) {
   uint8_t *images = malloc((size_t)b->pages * b->page_size + 1);
-  for (uint32_t i = 0; i < b->pages; i++) memcpy(images + (size_t)i * b->page_size, b->images[i], b->page_size);
+  OK(dq_batch_read(b, 0, b->pages, images));
   OK(dq_db_apply(n->db, b->pages, b->page_numbers, images, b->page_count, b->checksum, NULL));
   free(images);
 }

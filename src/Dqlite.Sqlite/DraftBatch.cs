@@ -3,14 +3,16 @@ using Dqlite.Sqlite.Native;
 namespace Dqlite.Sqlite;
 
 /// <summary>Coalesced drafts: the last image of each page. The images lie in the version store; spans are valid until
-/// <see cref="Dispose"/>. One thread at a time.</summary>
+/// <see cref="Dispose"/>, and copies of images that do not lie in memory. One thread at a time.</summary>
 public sealed unsafe class DraftBatch : IDraftBatch
 {
     private readonly BatchHandle _handle;
+    private readonly string _path;
     private readonly NativeBatch* _batch;
 
-    private DraftBatch(BatchHandle handle)
+    private DraftBatch(BatchHandle handle, string path)
     {
+        _path = path;
         _handle = handle;
         _batch = (NativeBatch*)handle.DangerousGetHandle();
     }
@@ -57,7 +59,14 @@ public sealed unsafe class DraftBatch : IDraftBatch
     {
         ArgumentOutOfRangeException.ThrowIfNegative(i);
         ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(i, Pages);
-        return new ReadOnlySpan<byte>(_batch->Images[i], PageSize);
+        if (_batch->Images[i] is not null)
+        {
+            return new ReadOnlySpan<byte>(_batch->Images[i], PageSize);
+        }
+
+        var copy = GC.AllocateUninitializedArray<byte>(PageSize);
+        CopyImagesTo(i, 1, copy);
+        return copy;
     }
 
     /// <summary>The image that a page had before the batch, as long as none of its drafts is committed.</summary>
@@ -75,24 +84,32 @@ public sealed unsafe class DraftBatch : IDraftBatch
         }
     }
 
-    /// <summary>Copies all images, one after the other.</summary>
-    /// <param name="destination">At least Pages x PageSize bytes.</param>
-    public void CopyImagesTo(Span<byte> destination)
+    /// <summary>Copies images, one after the other.</summary>
+    /// <param name="first">Position of the first one in <see cref="PageNumbers"/>.</param>
+    /// <param name="count">How many.</param>
+    /// <param name="destination">At least <paramref name="count"/> x PageSize bytes.</param>
+    /// <exception cref="ShimException">The temporary file that large transactions lie in cannot be read.</exception>
+    public void CopyImagesTo(int first, int count, Span<byte> destination)
     {
-        var size = PageSize;
-        for (var i = 0; i < Pages; i++)
+        ArgumentOutOfRangeException.ThrowIfNegative(first);
+        ArgumentOutOfRangeException.ThrowIfNegative(count);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan((long)first + count, Pages);
+        ArgumentOutOfRangeException.ThrowIfLessThan(destination.Length, (long)count * PageSize, nameof(destination));
+        fixed (byte* bytes = destination)
         {
-            Image(i).CopyTo(destination[(i * size)..]);
+            ShimResult.Check(NativeMethods.BatchRead(_handle, (uint)first, (uint)count, bytes), "read draft", _path);
         }
     }
 
     /// <summary>Gives the references back.</summary>
     public void Dispose() => _handle.Dispose();
 
-    internal static DraftBatch Adopt(nint batch)
+    internal BatchHandle Handle => _handle;
+
+    internal static DraftBatch Adopt(nint batch, string path)
     {
         var handle = new BatchHandle();
         handle.Adopt(batch);
-        return new DraftBatch(handle);
+        return new DraftBatch(handle, path);
     }
 }

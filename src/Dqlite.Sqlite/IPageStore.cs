@@ -46,6 +46,9 @@ public interface IPageStore : IDisposable
     /// <inheritdoc cref="PageDatabase.ReadPage"/>
     void ReadPage(uint pageNumber, Span<byte> destination);
 
+    /// <inheritdoc cref="PageDatabase.OpenStage"/>
+    IPageStage OpenStage();
+
     /// <inheritdoc cref="PageDatabase.Checkpoint"/>
     (uint PageCount, ulong Checksum) Checkpoint(ulong lsn, uint filedFrom = 0);
 
@@ -130,7 +133,20 @@ public interface IDraftBatch : IDisposable
     bool TryReadBase(int i, Span<byte> destination);
 
     /// <inheritdoc cref="DraftBatch.CopyImagesTo"/>
-    void CopyImagesTo(Span<byte> destination);
+    void CopyImagesTo(int first, int count, Span<byte> destination);
+}
+
+/// <summary>See <see cref="PageStage"/>.</summary>
+public interface IPageStage : IDisposable
+{
+    /// <inheritdoc cref="PageStage.Add"/>
+    void Add(ReadOnlySpan<uint> pageNumbers, ReadOnlySpan<byte> images);
+
+    /// <inheritdoc cref="PageStage.AddBatch"/>
+    void AddBatch(IDraftBatch batch, int first, int count);
+
+    /// <inheritdoc cref="PageStage.Apply"/>
+    ulong Apply(uint pageCount, ulong checksum);
 }
 
 /// <summary>See <see cref="DatabaseFileBuilder"/>.</summary>

@@ -98,6 +98,7 @@ public sealed class PageDatabase : IPageStore
                 MaxTransactionBytes = checked((ulong)options.MaxTransactionBytes),
                 MaxUndecidedBytes = checked((ulong)options.MaxUndecidedBytes),
                 MaxVersionBytes = checked((ulong)options.MaxVersionBytes),
+                SpillBytes = checked((ulong)options.SpillBytes),
                 SlotTimeoutNs = Nanoseconds(options.SlotTimeout),
                 CommitTimeoutNs = Nanoseconds(options.CommitTimeout),
                 SlotHoldNs = Nanoseconds(options.SlotHold),
@@ -145,7 +146,7 @@ public sealed class PageDatabase : IPageStore
     {
         ThrowIfEventFailed();
         Check(NativeMethods.DatabasePoll(_handle, checked((ulong)maxBytes), out var batch), "poll");
-        return batch == 0 ? null : DraftBatch.Adopt(batch);
+        return batch == 0 ? null : DraftBatch.Adopt(batch, Path);
     }
 
     /// <summary>Raft committed everything up to a draft of this node.</summary>
@@ -194,6 +195,13 @@ public sealed class PageDatabase : IPageStore
                 Check(code, $"read page {pageNumber}");
             }
         }
+    }
+
+    /// <summary>Begins to collect the pages of an entry that comes in parts.</summary>
+    public IPageStage OpenStage()
+    {
+        Check(NativeMethods.StageOpen(_handle, out var stage), "open stage");
+        return PageStage.Adopt(stage, this);
     }
 
     /// <summary>Writes the state at an LSN to the file and fsyncs it. One at a time, on a thread of its own.</summary>
@@ -278,7 +286,7 @@ public sealed class PageDatabase : IPageStore
 
     private static long Nanoseconds(TimeSpan span) => checked(span.Ticks * 100);
 
-    private void ThrowIfEventFailed()
+    internal void ThrowIfEventFailed()
     {
         if (_receiver.Failure is { } failure)
         {

@@ -24,8 +24,12 @@ public sealed record PageDatabaseOptions
     /// <summary>Bound of the drafts that Raft has not committed; beyond it nobody gets the writer slot.</summary>
     public long MaxUndecidedBytes { get; init; } = 64L << 20;
 
-    /// <summary>Bound of the memory that is held for readers alone; beyond it the oldest are revoked.</summary>
+    /// <summary>Bound of the page versions that are held for readers alone; beyond it the oldest are revoked.</summary>
     public long MaxVersionBytes { get; init; } = 256L << 20;
+
+    /// <summary>Bytes of page images in memory; beyond it those of large transactions (an eighth of it) lie in a temporary file beside the
+    /// database. 0: never.</summary>
+    public long SpillBytes { get; init; } = 32L << 20;
 
     /// <summary>How long a plain connection waits for the writer slot.</summary>
     public TimeSpan SlotTimeout { get; init; } = TimeSpan.FromSeconds(10);

@@ -34,7 +34,7 @@ public sealed class PageDatabaseTests
             Assert.That((batch.LsnFirst, batch.LsnLast, batch.Term, batch.Drafts, batch.PageSize), Is.EqualTo((2UL, 2UL, 7L, 1, PageSize)));
             Assert.That(batch.PageNumbers.ToArray(), Is.EqualTo(new uint[] { 1, 2 }));
             var copy = new byte[2 * PageSize];
-            batch.CopyImagesTo(copy);
+            batch.CopyImagesTo(0, batch.Pages, copy);
             Assert.That(batch.Image(1).SequenceEqual(copy.AsSpan(PageSize)), Is.True);
             Assert.That(PageChecksum.Compute(1, batch.Image(0)) ^ PageChecksum.Compute(2, batch.Image(1)), Is.EqualTo(batch.Checksum));
         }
@@ -60,7 +60,7 @@ public sealed class PageDatabaseTests
             {
                 using var batch = Pages.Poll(long.MaxValue)!;
                 var images = new byte[batch.Pages * PageSize];
-                batch.CopyImagesTo(images);
+                batch.CopyImagesTo(0, batch.Pages, images);
                 Pages.Commit(batch.LsnLast);
                 Assert.That(batch.Drafts, Is.EqualTo(5));
                 follower.Pages.Apply(batch.PageNumbers, images, batch.PageCount, batch.Checksum);

@@ -66,7 +66,7 @@ internal static class EntryCodec
         {
             var bytes = AllocatePages(databaseId, previousIndex, batch.PageSize, batch.PageCount, batch.Pages, batch.Checksum);
             MemoryMarshal.AsBytes(batch.PageNumbers).CopyTo(bytes.AsSpan(PagesHeaderSize));
-            batch.CopyImagesTo(bytes.AsSpan(BodiesOffset(batch.Pages)));
+            batch.CopyImagesTo(0, batch.Pages, bytes.AsSpan(BodiesOffset(batch.Pages)));
             return bytes;
         }
 

@@ -72,6 +72,23 @@ internal sealed class BuilderHandle : SafeHandleZeroOrMinusOneIsInvalid
     }
 }
 
+/// <summary>Owns a dq_stage.</summary>
+internal sealed class StageHandle : SafeHandleZeroOrMinusOneIsInvalid
+{
+    public StageHandle()
+        : base(ownsHandle: true)
+    {
+    }
+
+    internal void Adopt(nint stage) => SetHandle(stage);
+
+    protected override bool ReleaseHandle()
+    {
+        NativeMethods.StageFree(handle);
+        return true;
+    }
+}
+
 /// <summary>Owns a file descriptor.</summary>
 internal sealed class DescriptorHandle : SafeHandleMinusOneIsInvalid
 {

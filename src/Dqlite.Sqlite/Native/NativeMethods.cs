@@ -117,6 +117,9 @@ internal static unsafe partial class NativeMethods
     [LibraryImport(Library, EntryPoint = "dq_db_poll")]
     internal static partial int DatabasePoll(DatabaseHandle database, ulong maxBytes, out nint batch);
 
+    [LibraryImport(Library, EntryPoint = "dq_batch_read")]
+    internal static partial int BatchRead(BatchHandle batch, uint first, uint count, void* images);
+
     [LibraryImport(Library, EntryPoint = "dq_batch_free")]
     internal static partial void BatchFree(nint batch);
 
@@ -131,6 +134,21 @@ internal static unsafe partial class NativeMethods
 
     [LibraryImport(Library, EntryPoint = "dq_db_apply")]
     internal static partial int DatabaseApply(DatabaseHandle database, uint pages, uint* pageNumbers, void* images, uint pageCount, ulong checksum, out ulong lsn);
+
+    [LibraryImport(Library, EntryPoint = "dq_stage_open")]
+    internal static partial int StageOpen(DatabaseHandle database, out nint stage);
+
+    [LibraryImport(Library, EntryPoint = "dq_stage_add")]
+    internal static partial int StageAdd(StageHandle stage, uint pages, uint* pageNumbers, void* images);
+
+    [LibraryImport(Library, EntryPoint = "dq_stage_add_batch")]
+    internal static partial int StageAddBatch(StageHandle stage, BatchHandle batch, uint first, uint count);
+
+    [LibraryImport(Library, EntryPoint = "dq_stage_apply")]
+    internal static partial int StageApply(StageHandle stage, uint pageCount, ulong checksum, out ulong lsn);
+
+    [LibraryImport(Library, EntryPoint = "dq_stage_free")]
+    internal static partial void StageFree(nint stage);
 
     [LibraryImport(Library, EntryPoint = "dq_db_checkpoint")]
     internal static partial int DatabaseCheckpoint(DatabaseHandle database, ulong lsn, uint filedFrom, out uint pageCount, out ulong checksum);

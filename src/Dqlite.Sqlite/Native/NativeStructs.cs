@@ -79,6 +79,7 @@ internal unsafe struct NativeDatabaseConfig
     public ulong MaxTransactionBytes;
     public ulong MaxUndecidedBytes;
     public ulong MaxVersionBytes;
+    public ulong SpillBytes;
     public long SlotTimeoutNs;
     public long CommitTimeoutNs;
     public long SlotHoldNs;

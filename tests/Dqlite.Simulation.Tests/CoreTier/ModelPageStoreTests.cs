@@ -31,7 +31,7 @@ public sealed class ModelPageStoreTests
         Assert.That((batch.LsnFirst, batch.LsnLast, batch.Term, batch.Drafts, batch.PageCount), Is.EqualTo((2UL, 3UL, 7L, 2, 3u)));
         Assert.That(batch.PageNumbers.ToArray(), Is.EqualTo(new uint[] { 1, 2, 3 }));
         var images = new byte[3 * PageSize];
-        batch.CopyImagesTo(images);
+        batch.CopyImagesTo(0, batch.Pages, images);
         Assert.That(images, Is.EqualTo(Image(1, 1).Concat(Image(2, 2)).Concat(Image(3, 1))));
         Assert.That(batch.Checksum, Is.EqualTo(PageChecksum.Compute(1, Image(1, 1)) ^ PageChecksum.Compute(2, Image(2, 2)) ^ PageChecksum.Compute(3, Image(3, 1))));
         Assert.That(Store.Poll(long.MaxValue), Is.Null);

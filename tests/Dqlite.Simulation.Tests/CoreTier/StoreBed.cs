@@ -113,7 +113,7 @@ internal sealed class StoreBed : IPageDatabaseEvents, IDisposable
     {
         using var batch = Store.Poll(long.MaxValue)!;
         var images = new byte[batch.Pages * PageSize];
-        batch.CopyImagesTo(images);
+        batch.CopyImagesTo(0, batch.Pages, images);
         return new Entry(batch.LsnLast, batch.PageNumbers.ToArray(), images, batch.PageCount, batch.Checksum);
     }
 

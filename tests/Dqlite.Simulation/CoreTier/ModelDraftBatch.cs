@@ -70,12 +70,12 @@ internal sealed class ModelDraftBatch : IDraftBatch
     }
 
     /// <inheritdoc/>
-    public void CopyImagesTo(Span<byte> destination)
+    public void CopyImagesTo(int first, int count, Span<byte> destination)
     {
         ObjectDisposedException.ThrowIf(_isDisposed, this);
-        for (var i = 0; i < _images.Length; i++)
+        for (var i = 0; i < count; i++)
         {
-            _images[i].CopyTo(destination[(i * PageSize)..]);
+            _images[first + i].CopyTo(destination[(i * PageSize)..]);
         }
     }
 

@@ -136,6 +136,13 @@ internal sealed partial class ModelPageStore
         return _committed.Lsn;
     }
 
+    /// <inheritdoc/>
+    public IPageStage OpenStage()
+    {
+        ThrowIfDisposed();
+        return new ModelPageStage(this);
+    }
+
     /// <summary>
     /// The commit point of a transaction that has the slot and has read the newest state: its pages become the next draft. The caller frees the slot
     /// at once (<see cref="FreeSlotOf"/>).

@@ -222,5 +222,11 @@ internal static class NativeMutants
             "Changes against an image that no follower has: its node stops.", "A database that shrinks and grows again."),
         new("V93", 93, "The old image of a page is that before the batch.",
             "Changes against the new image are none: the followers keep the old page, and stop at the checksum.", "Any commit."),
+        new("V94", 94, "A failed write to the temporary file is an error of the transaction.",
+            "Pages of zeros, or of another transaction.", "A full disk under a large transaction.", NativeTestsOnly: true),
+        new("V95", 95, "Slots of the temporary file are used again.",
+            "A file that grows while anything is in it.", "Large transactions, and always an image that lives.", NativeTestsOnly: true),
+        new("V96", 96, "The image of page 1 stays in memory: the schema cookie is read from it under the lock.",
+            "A wrong cookie, as V1.", "DDL in a large transaction.", NativeTestsOnly: true),
     ];
 }
