@@ -124,8 +124,11 @@ static int write_pages(dq_db *db, uint8_t *run, uint32_t pages, uint32_t filed_f
   uint32_t size = db->page_size, max = RUN_BYTES / size;
   while (filed_from && pages && db->ckpt[pages - 1].page >= filed_from) pages--;
   for (uint32_t i = 0, n; i < pages; i += n) {
-    for (n = 0; i + n < pages && n < max && db->ckpt[i + n].page == db->ckpt[i].page + n; n++)
-      if (dq_image_read(db->ckpt[i + n].image, 0, size, run + (size_t)n * size)) return SQLITE_IOERR_READ;
+    for (n = 0; i + n < pages && n < max && db->ckpt[i + n].page == db->ckpt[i].page + n; n++) {
+      int rc = dq_image_read(db->ckpt[i + n].image, 0, size, run + (size_t)n * size);
+      if (rc == DQ_PAGE_ROT) dq_report_rot(db, db->ckpt[i + n].page);
+      if (rc) return rc;
+    }
     if (dq_file_write(db->ckpt_gen->fd, run, (int64_t)n * size, (int64_t)(db->ckpt[i].page - 1) * size) < 0) return SQLITE_IOERR_WRITE;
   }
   return SQLITE_OK;

@@ -420,6 +420,7 @@ static int read_located(dq_db *db, dq_reader *r, page_read *at, uint32_t page, u
     atomic_fetch_add_explicit(&db->pages_read_store, 1, memory_order_relaxed);
     int rc = dq_image_read(at->image, offset, amount, out);
     dq_image_unref(at->image);
+    if (rc == DQ_PAGE_ROT) dq_report_rot(db, page);
     return rc;
   }
   int rc = read_file_page(db, at, page, offset, amount, out);

@@ -184,10 +184,24 @@ int dq_image_keep(dq_spill *spill, uint32_t page, const void *data, uint64_t tra
   return rc == SQLITE_FULL || rc == SQLITE_IOERR_WRITE ? make_resident(spill, data, out) : rc;
 }
 
+static int read_spilled(const dq_image *image, void *page) {
+  int rc = dq_spill_read(image->spill, image->slot, page);
+  if (rc == SQLITE_OK && dq_page_checksum(image->page, page, image->spill->page_size) != image->sum && !DQ_MUTANT(97)) rc = DQ_PAGE_ROT;
+  return rc;
+}
+
 int dq_image_read(const dq_image *image, uint32_t offset, uint32_t n, void *out) {
-  if (image->slot != DQ_IN_MEMORY) return dq_spill_read(image->spill, image->slot, offset, n, out);
-  memcpy(out, image->data + offset, n);
-  return SQLITE_OK;
+  uint32_t size = image->spill->page_size;
+  if (image->slot == DQ_IN_MEMORY) {
+    memcpy(out, image->data + offset, n);
+    return SQLITE_OK;
+  }
+  if (n == size) return read_spilled(image, out);
+  uint8_t *page = dq_alloc(size);
+  int rc = page ? read_spilled(image, page) : SQLITE_IOERR_NOMEM;
+  if (rc == SQLITE_OK) memcpy(out, page + offset, n);
+  dq_free(page);
+  return rc;
 }
 
 int dq_image_sum(const dq_image *image, uint32_t page, uint64_t *sum) {

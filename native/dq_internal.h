@@ -66,7 +66,7 @@ typedef struct dq_spill {
 DQ_HIDDEN int dq_spill_init(dq_spill *, const char *database_path, uint32_t page_size, uint64_t limit);
 DQ_HIDDEN void dq_spill_destroy(dq_spill *);
 DQ_HIDDEN int dq_spill_write(dq_spill *, const void *page, uint32_t *slot); /* SQLITE_FULL: the disk is */
-DQ_HIDDEN int dq_spill_read(dq_spill *, uint32_t slot, uint32_t offset, uint32_t n, void *out);
+DQ_HIDDEN int dq_spill_read(dq_spill *, uint32_t slot, void *page);
 DQ_HIDDEN void dq_spill_give(dq_spill *, uint32_t slot);
 DQ_HIDDEN void dq_spill_trim(dq_spill *); /* drops a file that nobody uses: it may take long, never on the node's loop */
 
@@ -148,7 +148,7 @@ DQ_HIDDEN dq_image *dq_image_new(dq_spill *); /* in memory, its bytes are the ca
 DQ_HIDDEN int dq_image_make(dq_spill *, uint32_t page, const void *data, uint64_t transaction_bytes, dq_image **out);
 /* The same, but in memory when the file fails: for what is committed already. */
 DQ_HIDDEN int dq_image_keep(dq_spill *, uint32_t page, const void *data, uint64_t transaction_bytes, dq_image **out);
-/* No lock held. */
+/* No lock held. SQLITE_IOERR_READ; DQ_PAGE_ROT: the file returned other bytes than were written. */
 DQ_HIDDEN int dq_image_read(const dq_image *, uint32_t offset, uint32_t n, void *out);
 DQ_HIDDEN int dq_image_sum(const dq_image *, uint32_t page, uint64_t *sum);
 DQ_HIDDEN void dq_image_ref(dq_image *);

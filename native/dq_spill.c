@@ -99,11 +99,11 @@ int dq_spill_write(dq_spill *s, const void *page, uint32_t *slot) {
 }
 
 /* The slot is in use, so the file stays. */
-int dq_spill_read(dq_spill *s, uint32_t slot, uint32_t offset, uint32_t n, void *out) {
+int dq_spill_read(dq_spill *s, uint32_t slot, void *page) {
   pthread_mutex_lock(&s->lock);
   int fd = s->fd;
   pthread_mutex_unlock(&s->lock);
-  return dq_file_read(fd, out, n, (int64_t)slot * s->page_size + offset) == n ? SQLITE_OK : SQLITE_IOERR_READ;
+  return dq_file_read(fd, page, s->page_size, (int64_t)slot * s->page_size) == s->page_size ? SQLITE_OK : SQLITE_IOERR_READ;
 }
 
 void dq_spill_trim(dq_spill *s) {

@@ -286,7 +286,8 @@ typedef struct dq_batch {
 } dq_batch;
 DQ_EXPORT int dq_db_poll(dq_db *, uint64_t max_bytes, dq_batch **out);
 /* Copies n images from position `first` on, one after the other. SQLITE_IOERR_READ:
-** the temporary file cannot be read. Any number of threads. */
+** the temporary file cannot be read; DQ_PAGE_ROT: it returned other bytes than were
+** written. Any number of threads. */
 DQ_EXPORT int dq_batch_read(const dq_batch *, uint32_t first, uint32_t n, void *out);
 DQ_EXPORT void dq_batch_free(dq_batch *);
 /* The image of the batch's i-th page before lsn_first, for whoever wants to say

@@ -186,6 +186,35 @@ TEST(A_disk_that_is_full_under_a_large_transaction_rolls_it_back_and_no_more) {
   OK(dq_os_set(NULL));
 }
 
+TEST(Rot_in_the_temporary_file_is_an_error_and_reported) {
+  node n;
+  conn w, r;
+  dq_batch *b;
+  uint8_t page[1024];
+  start(&n, &w, 1);
+  OK(write_own(&w, MANY));
+  OK(dq_db_poll(n.db, 1 << 20, &b));
+  OK(dq_db_commit(n.db, b->lsn_last));
+  uint32_t at = b->pages / 2;
+  dq_image *image = dq_batch_image(b, at);
+  OK(dq_spill_read(&n.db->spill, image->slot, page));
+  page[100] ^= 1;
+  EQ(1024, pwrite(n.db->spill.fd, page, 1024, (int64_t)image->slot * 1024));
+  EQ(DQ_PAGE_ROT, dq_batch_read(b, at, 1, page));
+  conn_open(&r, &n, 0);
+  CHECK(value(&r, HASH) < -1000);
+  CHECK(atomic_load(&n.rots) > 0);
+  EQ(DQ_PAGE_ROT, node_checkpoint(&n));
+  OK(dq_spill_read(&n.db->spill, image->slot, page));
+  page[100] ^= 1;
+  EQ(1024, pwrite(n.db->spill.fd, page, 1024, (int64_t)image->slot * 1024));
+  OK(dq_batch_read(b, at, 1, page));
+  OK(node_checkpoint(&n));
+  dq_batch_free(b);
+  conn_close(&r);
+  end(&n, &w);
+}
+
 TEST(What_is_committed_needs_no_temporary_file) {
   faults_on(ENOSPC);
   node n, follower;

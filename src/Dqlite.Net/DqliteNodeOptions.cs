@@ -39,10 +39,11 @@ public sealed record DqliteNodeOptions
     /// <summary>Length of the leader lease, which lets the leader serve linearizable reads without asking; zero turns it off.</summary>
     public TimeSpan LeaseDuration { get; init; } = TimeSpan.FromMilliseconds(60);
 
-    /// <summary>Bytes of pages that one transaction may change; a larger one fails without effect.</summary>
-    public long MaxTransactionBytes { get; init; } = 64L << 20;
+    /// <summary>Bytes of pages that one transaction may change; a larger one fails without effect. A large one needs as much room in a temporary file
+    /// beside the database, and in the log, but not in memory.</summary>
+    public long MaxTransactionBytes { get; init; } = 1L << 30;
 
-    /// <summary>Bytes of drafts that may wait for their commit; beyond, writers wait.</summary>
+    /// <summary>Bytes of drafts that may wait for their commit; beyond, new writers wait. A single transaction may be larger.</summary>
     public long MaxUndecidedBytes { get; init; } = 128L << 20;
 
     /// <summary>Bytes of old page versions that readers may hold; beyond, the oldest readers get "snapshot gone".</summary>
@@ -59,6 +60,12 @@ public sealed record DqliteNodeOptions
 
     /// <summary>Entries of one database that may be on their way to a quorum; drafts that wait meanwhile share the next entry.</summary>
     public int MaxPipelinedEntries { get; init; } = 2;
+
+    /// <summary>Page bytes of one entry: a larger transaction is cut into parts. Simulated nodes take less, so that small ones have parts, too.</summary>
+    internal int MaxEntryBytes { get; init; } = 4 << 20;
+
+    /// <summary>See <see cref="Dqlite.Sqlite.PageDatabaseOptions.SpillBytes"/>.</summary>
+    internal long SpillBytes { get; init; } = 32L << 20;
 
     /// <summary>Payload bytes of one message of entries to a follower, at least one entry. Simulated nodes take less: what goes wrong between
     /// two messages is rare when one holds everything.</summary>
@@ -84,9 +91,9 @@ public sealed record DqliteNodeOptions
         Require(HeartbeatInterval >= TickInterval, nameof(HeartbeatInterval), "must be at least one tick");
         Require(ElectionTimeout >= HeartbeatInterval * 3, nameof(ElectionTimeout), "must be at least three heartbeats");
         Require(LeaseDuration >= TimeSpan.Zero && LeaseDuration * 1.2 < ElectionTimeout, nameof(LeaseDuration), "must be shorter than the election timeout less the clock drift");
-        Require(MaxTransactionBytes is >= 1 << 16 and <= 256 << 20, nameof(MaxTransactionBytes), "must be between 64 KiB and 256 MiB");
-        Require(MaxUndecidedBytes >= MaxTransactionBytes, nameof(MaxUndecidedBytes), "must be at least MaxTransactionBytes");
-        Require(MaxVersionBytes >= MaxTransactionBytes, nameof(MaxVersionBytes), "must be at least MaxTransactionBytes");
+        Require(MaxTransactionBytes >= 1 << 16, nameof(MaxTransactionBytes), "must be at least 64 KiB");
+        Require(MaxUndecidedBytes >= 1 << 16, nameof(MaxUndecidedBytes), "must be at least 64 KiB");
+        Require(MaxVersionBytes >= 1 << 16, nameof(MaxVersionBytes), "must be at least 64 KiB");
         Require(CheckpointLogBytes > 0, nameof(CheckpointLogBytes), "must be positive");
         Require(RetainedLogBytes >= 0, nameof(RetainedLogBytes), "must not be negative");
         Require(LogCacheBytes > 0, nameof(LogCacheBytes), "must be positive");

@@ -88,7 +88,7 @@ public sealed unsafe class DraftBatch : IDraftBatch
     /// <param name="first">Position of the first one in <see cref="PageNumbers"/>.</param>
     /// <param name="count">How many.</param>
     /// <param name="destination">At least <paramref name="count"/> x PageSize bytes.</param>
-    /// <exception cref="ShimException">The temporary file that large transactions lie in cannot be read.</exception>
+    /// <exception cref="ShimException">The temporary file that large transactions lie in cannot be read, or returns other bytes than were written.</exception>
     public void CopyImagesTo(int first, int count, Span<byte> destination)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(first);

@@ -43,6 +43,9 @@ public static class ShimResult
     /// application as SQLITE_CORRUPT (11); <see cref="VfsHandleState.LastError"/> keeps this code.</summary>
     public const int PageRot = 8458;
 
+    /// <summary>A file cannot be read (SQLITE_IOERR_READ).</summary>
+    public const int ReadError = 266;
+
     /// <summary>SQLITE_BUSY_TIMEOUT: the writer slot did not become free in time. No effect.</summary>
     public const int SlotTimeout = 773;
 

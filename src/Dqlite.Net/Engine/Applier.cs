@@ -90,6 +90,7 @@ internal sealed class Applier(NodeContext node, LogIndex applied)
 
     private void ApplyEntry(LogEntry entry)
     {
+        node.Databases.VoidParts(entry.Term);
         switch (entry.Kind)
         {
             case EntryKind.NoOp:
@@ -124,6 +125,10 @@ internal sealed class Applier(NodeContext node, LogIndex applied)
             case DatabaseEntryKind.Pages:
                 var header = EntryCodec.ReadPages(payload);
                 node.Databases.Find(header.DatabaseId, entry.Index)?.ApplyPages(entry, header);
+                break;
+            case DatabaseEntryKind.Part:
+                var part = PartCodec.Read(payload);
+                node.Databases.Find(part.DatabaseId, entry.Index)?.ApplyPart(entry, part);
                 break;
             default:
                 throw new RaftInvariantException($"Entry {entry.Index} has an unknown application kind.");

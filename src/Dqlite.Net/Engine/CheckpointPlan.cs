@@ -174,9 +174,13 @@ internal sealed class CheckpointPlan(NodeContext node)
                 return;
             }
 
-            if (database.FirstPendingIndex > 0)
+            var pending = database.FirstPendingIndex;
+#if MUTANTS
+            pending = Mutant.Is("D7b") ? database.FirstPendingEnd : pending;
+#endif
+            if (pending > 0)
             {
-                keep = Min(keep, new LogIndex(database.FirstPendingIndex - 1));
+                keep = Min(keep, new LogIndex(pending - 1));
             }
         }
 

@@ -254,6 +254,15 @@ internal sealed class DatabaseSet(NodeContext node, string directory)
         }
     }
 
+    /// <summary>An entry of this term is about to be applied.</summary>
+    public void VoidParts(Term term)
+    {
+        foreach (var database in _byId.Values)
+        {
+            database.VoidParts(term);
+        }
+    }
+
     /// <summary>The log no longer holds anything up to here: markers of databases dropped before it are not needed any more.</summary>
     public void ForgetDropped(LogIndex baseIndex)
     {

@@ -20,6 +20,9 @@ internal enum DatabaseEntryKind : byte
 
     /// <summary>Makes an imported database visible.</summary>
     Publish = 4,
+
+    /// <summary>A part of a transaction that is too large for one entry: <see cref="PartCodec"/>.</summary>
+    Part = 5,
 }
 
 /// <summary>A decoded <see cref="DatabaseEntryKind.Create"/>.</summary>
@@ -39,7 +42,7 @@ internal static class EntryCodec
     private const int MaxComparedPages = 256;
 
     /// <summary>SQLite's own limit: a page number always has a successor.</summary>
-    private const uint MaxPageCount = uint.MaxValue - 1;
+    internal const uint MaxPageCount = uint.MaxValue - 1;
 
     public static byte[] Create(string name, int pageSize, int autoVacuum, bool published)
     {
@@ -147,7 +150,7 @@ internal static class EntryCodec
     /// <exception cref="InvalidDataException">The entry is of a newer version or damaged.</exception>
     public static DatabaseEntryKind KindOf(ReadOnlySpan<byte> payload)
     {
-        if (payload.Length < 12 || payload[1] != Version || payload[0] is < 1 or > 4)
+        if (payload.Length < 12 || payload[1] != Version || payload[0] is < 1 or > 5)
         {
             throw new InvalidDataException("A log entry has an unknown kind or version: it was written by a newer version of the library; upgrade this node.");
         }

@@ -36,6 +36,14 @@ internal sealed class Installs(NodeContext node)
             return;
         }
 
+        if (node.Databases.All.Any(database => database.FirstPartIndex > 0 && database.FirstPartIndex <= node.Applier.LastApplied.Value))
+        {
+            // The peer would get the rest of a transaction's parts without the first. The core asks again, and no other large one comes first.
+            node.Replicator.HoldCuts();
+            node.Call((nowNs, outputs) => node.Core.SnapshotSent(peer, false, LogIndex.Zero, nowNs, outputs));
+            return;
+        }
+
         var databases = node.Databases.All.ToArray();
         var snapshots = databases.Select(database => database.Pages.OpenSnapshot()).ToArray();
         var index = node.Applier.LastApplied;

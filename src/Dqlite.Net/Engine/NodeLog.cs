@@ -72,4 +72,7 @@ internal sealed partial class NodeLog(ILogger logger)
 
     [LoggerMessage(22, LogLevel.Warning, "SQLite was asked for something that the VFS refuses: {Message}")]
     public partial void VfsMessage(string message);
+
+    [LoggerMessage(23, LogLevel.Error, "A transaction of '{Database}' that waited for its proposal cannot be read again and is dropped; this node gives leadership up")]
+    public partial void DraftLost(string database, Exception exception);
 }

@@ -181,7 +181,7 @@ internal sealed class NodeStarter
         {
             ListenAddress = Address,
             AllowInsecureNonLoopback = Options.AllowInsecureNonLoopback,
-            MaxMessageBytes = (int)Math.Min(int.MaxValue, (2 * Options.MaxTransactionBytes) + (16 << 20)),
+            MaxMessageBytes = (4 * Options.MaxEntryBytes) + (16 << 20),
             Logger = GuardedLogger.Create(Options.LoggerFactory, "Dqlite.Net.Transport"),
         };
         _transport = new TcpPeerTransport(transportOptions, IdentityOf(_directory.Identity));

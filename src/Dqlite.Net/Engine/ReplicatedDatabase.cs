@@ -15,14 +15,14 @@ internal readonly record struct ProposedBatch(ulong First, ulong Last, LogIndex 
 /// One database on one node: the only place where LSNs and log indexes meet. Members under "loop" belong to the node's loop; the rest is
 /// thread-safe and called by connections.
 /// </summary>
-internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents, IDisposable
+internal sealed partial class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents, IDisposable
 {
     private readonly INodeServices _node;
     private readonly CommitLedger _ledger;
     private readonly ConcurrentDictionary<ulong, TaskCompletionSource> _slotWaiters = new();
     private readonly Queue<ProposedBatch> _inflight = new();
     private readonly List<ProposedBatch> _undecided = [];
-    private readonly Queue<(long Index, long Bytes)> _marks = new();
+    private readonly Queue<(long First, long Last, long Bytes)> _marks = new();
     private long _nextTicket;
     private ulong _slotHolder;
     private long _slotHeldSinceNs;
@@ -100,8 +100,13 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     public long PendingBytes { get; private set; }
 
     /// <summary>Loop: index of the first entry that the file lacks, or 0.</summary>
-    public long FirstPendingIndex => _marks.TryPeek(out var mark) ? mark.Index : 0;
+    public long FirstPendingIndex => _marks.TryPeek(out var mark) ? mark.First : FirstPartIndex;
 
+#if MUTANTS
+    /// <summary>D7b: where the transaction ends that begins there.</summary>
+    public long FirstPendingEnd => _marks.TryPeek(out var mark) ? mark.Last : 0;
+
+#endif
     /// <summary>Opens the files of a database. Loop.</summary>
     public static ReplicatedDatabase Open(INodeServices node, DqliteNodeOptions options, DatabaseFiles files, DatabaseMetaFile metaFile)
     {
@@ -118,6 +123,7 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
                 MaxTransactionBytes = options.MaxTransactionBytes,
                 MaxUndecidedBytes = options.MaxUndecidedBytes,
                 MaxVersionBytes = options.MaxVersionBytes,
+                SpillBytes = options.SpillBytes,
                 SlotTimeout = options.PlainWriterTimeout,
                 CommitTimeout = options.PlainCommitTimeout,
                 SlotHold = options.MaxWriteTransactionHold,
@@ -151,7 +157,7 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     public IDraftBatch? Poll(int maxPipelinedEntries, long maxBytes)
     {
         // Somebody needs the commit id of a draft, so it must get an index, even without a quorum in sight.
-        if (IsDropProposed || (_inflight.Count >= maxPipelinedEntries && !_mustPropose))
+        if (_cut is not null || IsDropProposed || (_inflight.Count >= maxPipelinedEntries && !_mustPropose))
         {
             return null;
         }
@@ -178,6 +184,7 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     {
         var proposed = _inflight.Count > 0 ? _inflight.Last().Last : Pages.State.CommittedLsn;
         Pages.Fence(proposed);
+        FenceCut();
         _undecided.AddRange(_inflight);
         _inflight.Clear();
         _ledger.OnFence(proposed, Pages.State.LastLsn);
@@ -193,12 +200,7 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
             return;
         }
 
-        if (header.PreviousIndex != _lastIndex)
-        {
-            throw new RaftInvariantException(
-                $"Entry {index} of database '{Name}' was made on top of entry {header.PreviousIndex}, but the last one applied is {_lastIndex}.");
-        }
-
+        RequireBase(index, header.PreviousIndex);
         ulong lsn;
         if (_inflight.TryPeek(out var own) && own.Index == entry.Index && own.Term == entry.Term)
         {
@@ -211,11 +213,7 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
             lsn = EntryCodec.ApplyPages(entry.Payload.Span, header, Pages);
         }
 
-        Volatile.Write(ref _lastIndex, index);
-        ProposedIndex = Math.Max(ProposedIndex, index);
-        _marks.Enqueue((index, entry.Payload.Length));
-        PendingBytes += entry.Payload.Length;
-        _ledger.OnCommitted(lsn);
+        OnTookEffect(index, index, entry.Payload.Length, lsn);
     }
 
     /// <summary>Loop: the log has not decided about everything that was proposed here before leadership was lost.</summary>
@@ -269,7 +267,7 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     /// <summary>Loop: a checkpoint has finished, and NAME.meta says how far it went.</summary>
     public void OnCheckpointed()
     {
-        while (_marks.TryPeek(out var mark) && mark.Index <= DoneIndex)
+        while (_marks.TryPeek(out var mark) && mark.Last <= DoneIndex)
         {
             PendingBytes -= mark.Bytes;
             _marks.Dequeue();
@@ -283,6 +281,7 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
         MetaFile = metaFile;
         var meta = metaFile.Meta;
         IsPublished = meta.IsPublished;
+        DropStage();
         _marks.Clear();
         PendingBytes = 0;
         Volatile.Write(ref _lastIndex, meta.LastEntry.Value);
@@ -467,8 +466,29 @@ internal sealed class ReplicatedDatabase : IDatabaseEngine, IPageDatabaseEvents,
     /// <inheritdoc/>
     public void Dispose()
     {
+        EndCut();
+        DropStage();
         Pages.Dispose();
         MetaFile.Dispose();
+    }
+
+    private void RequireBase(long index, long previousIndex)
+    {
+        if (previousIndex != _lastIndex)
+        {
+            throw new RaftInvariantException(
+                $"Entry {index} of database '{Name}' was made on top of entry {previousIndex}, but the last one applied is {_lastIndex}.");
+        }
+    }
+
+    /// <summary>A transaction, or several, took effect with the entry at an index; the first of its entries may lie before it.</summary>
+    private void OnTookEffect(long index, long firstIndex, long bytes, ulong lsn)
+    {
+        Volatile.Write(ref _lastIndex, index);
+        ProposedIndex = Math.Max(ProposedIndex, index);
+        _marks.Enqueue((firstIndex, index, bytes));
+        PendingBytes += bytes;
+        _ledger.OnCommitted(lsn);
     }
 
     private void OnSlotTaken(ulong ticket)

@@ -1,5 +1,6 @@
 using Dqlite.Net.Data;
 using Dqlite.Raft;
+using Dqlite.Sqlite;
 
 namespace Dqlite.Net.Engine;
 
@@ -11,9 +12,14 @@ namespace Dqlite.Net.Engine;
 /// </summary>
 internal sealed class Replicator(NodeContext node)
 {
-    /// <summary>Page bytes of one entry, unless a single transaction is larger.</summary>
-    private const long MaxEntryBytes = 4 << 20;
+    /// <summary>Page bytes of a part: so few that other databases' entries come between.</summary>
+    private const long MaxPartBytes = 1 << 20;
 
+    /// <summary>How long no large transaction begins, for a snapshot stream that waits for the end of those that have begun.</summary>
+    private const long HoldNs = 1_000_000_000;
+
+    private readonly PartWindow _window = new(4L * node.Options.MaxEntryBytes);
+    private long _heldUntilNs;
     private Term _draftTerm = Term.Zero;
     private volatile bool _isOpen;
 #if MUTANTS
@@ -67,6 +73,7 @@ internal sealed class Replicator(NodeContext node)
         }
 
         _isOpen = false;
+        _window.Clear();
         node.OnDraftingChanged();
         foreach (var database in node.Databases.All)
         {
@@ -104,32 +111,79 @@ internal sealed class Replicator(NodeContext node)
         _kept.ForEach(payload => node.Core.Propose(node.Core.CurrentTerm, payload, nowNs, outputs));
         _kept.Clear();
 #endif
+        _window.OnCommitted(node.Core.CommitIndex);
         foreach (var database in node.Databases.All)
         {
-            while (database.Poll(node.Options.MaxPipelinedEntries, MaxEntryBytes) is { } batch)
+            try
             {
-                using (batch)
-                {
-                    var payload = EntryCodec.Pages(database.Id, database.ProposedIndex, batch);
-                    var result = node.Core.Propose(new Term((long)batch.Term), payload, nowNs, outputs);
-                    if (result.Refusal != RefusalReason.None)
-                    {
-                        throw new RaftInvariantException($"The core refused drafts of term {batch.Term} of database '{database.Name}': {result.Refusal}.");
-                    }
-
-                    database.OnProposed(batch, result.Index, result.Term);
-                    node.Telemetry.OnProposed(batch.Drafts, payload.Length);
-                    CommitEvents.Log.Proposed(node.Core.Id.Value, result.Index.Value);
-                }
+                ProposeDrafts(database, nowNs, outputs);
+            }
+            catch (ShimException exception) when (exception.ResultCode is ShimResult.PageRot or ShimResult.ReadError)
+            {
+                // What was drafted cannot be read again, so it goes, with all that was drafted on top of it: by a fence.
+                node.Log.DraftLost(database.Name, exception);
+                node.Core.StepDown(nowNs, outputs);
+                return;
             }
         }
+    }
+
+    private void ProposeDrafts(ReplicatedDatabase database, long nowNs, RaftOutputs outputs)
+    {
+        ProposeParts(database, nowNs, outputs);
+        while (database.Poll(node.Options.MaxPipelinedEntries, node.Options.MaxEntryBytes) is { } batch)
+        {
+            if ((long)batch.Pages * batch.PageSize > node.Options.MaxEntryBytes)
+            {
+                database.BeginCut(batch);
+                ProposeParts(database, nowNs, outputs);
+                continue;
+            }
+
+            using (batch)
+            {
+                var payload = EntryCodec.Pages(database.Id, database.ProposedIndex, batch);
+                var result = Propose(database, new Term(batch.Term), payload, nowNs, outputs);
+                database.OnProposed(batch, result.Index, result.Term);
+                node.Telemetry.OnProposed(batch.Drafts, payload.Length);
+                CommitEvents.Log.Proposed(node.Core.Id.Value, result.Index.Value);
+            }
+        }
+    }
+
+    /// <summary>For a while no large transaction begins; those that have begun go on.</summary>
+    public void HoldCuts() => _heldUntilNs = node.NowNs + HoldNs;
+
+    /// <summary>Proposes parts of a large transaction, as many as may be on their way: neither log, cache nor peers ever hold all of it.</summary>
+    private void ProposeParts(ReplicatedDatabase database, long nowNs, RaftOutputs outputs)
+    {
+        if (database.IsCutUnbegun && nowNs < _heldUntilNs)
+        {
+            return;
+        }
+
+        var maxBytes = Math.Min(MaxPartBytes, node.Options.MaxEntryBytes);
+        while (_window.HasRoom && database.NextPart(maxBytes) is { } payload)
+        {
+            var result = Propose(database, database.CutTerm, payload, nowNs, outputs);
+            _window.Add(result.Index, payload.Length);
+            node.Telemetry.OnProposed(database.OnPartProposed(result.Index, result.Term) ? 1 : 0, payload.Length);
+        }
+    }
+
+    private ProposalResult Propose(ReplicatedDatabase database, Term term, byte[] payload, long nowNs, RaftOutputs outputs)
+    {
+        var result = node.Core.Propose(term, payload, nowNs, outputs);
+        return result.Refusal == RefusalReason.None
+            ? result
+            : throw new RaftInvariantException($"The core refused drafts of term {term} of database '{database.Name}': {result.Refusal}.");
     }
 
 #if MUTANTS
     /// <summary>D3: what is queued when leadership is lost waits for the next one.</summary>
     private void KeepQueued(ReplicatedDatabase database)
     {
-        while (Mutant.Is("D3") && database.Poll(int.MaxValue, MaxEntryBytes) is { } batch)
+        while (Mutant.Is("D3") && database.Poll(int.MaxValue, node.Options.MaxEntryBytes) is { } batch)
         {
             using (batch)
             {

@@ -54,7 +54,7 @@ public sealed class EntryCodecTests
     }
 
     [TestCase("00010000000000001100000000000000", TestName = "Kind_0_is_refused")]
-    [TestCase("05010000000000001100000000000000", TestName = "Kind_5_is_refused")]
+    [TestCase("06010000000000001100000000000000", TestName = "Kind_6_is_refused")]
     [TestCase("02020000000000001100000000000000", TestName = "Another_version_is_refused")]
     [TestCase("0201000000000000110000", TestName = "A_cut_entry_is_refused")]
     public void An_unknown_entry_is_refused(string hex) => Assert.That(() => EntryCodec.KindOf(Convert.FromHexString(hex)), Throws.TypeOf<InvalidDataException>());

@@ -143,6 +143,8 @@ internal sealed class SimCluster
         LogCacheBytes = Shape.LogCacheBytes,
         MaxPipelinedEntries = Shape.MaxPipelinedEntries,
         MaxAppendBytes = Shape.MaxAppendBytes,
+        MaxEntryBytes = Shape.MaxEntryBytes,
+        SpillBytes = Shape.SpillBytes,
         MaxTransactionBytes = 4 << 20,
         MaxWriteTransactionHold = TimeSpan.FromSeconds(2),
         PlainWriterTimeout = TimeSpan.FromSeconds(2),

@@ -72,4 +72,7 @@ internal enum MutantNeeds
 
     /// <summary>Pages of a snapshot stream that arrive changed.</summary>
     DamagedStreams = 1 << 21,
+
+    /// <summary>Entries of a few pages (MaxEntryBytes), so that ordinary transactions have several.</summary>
+    SmallEntries = 1 << 22,
 }

@@ -228,5 +228,7 @@ internal static class NativeMutants
             "A file that grows while anything is in it.", "Large transactions, and always an image that lives.", NativeTestsOnly: true),
         new("V96", 96, "The image of page 1 stays in memory: the schema cookie is read from it under the lock.",
             "A wrong cookie, as V1.", "DDL in a large transaction.", NativeTestsOnly: true),
+        new("V97", 97, "An image in the temporary file is verified when it is read.",
+            "Pages with other bytes than were written.", "A large transaction, and a disk that returns old bytes."),
     ];
 }

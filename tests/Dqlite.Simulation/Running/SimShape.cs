@@ -54,6 +54,12 @@ internal sealed record SimShape
     /// <summary>Entries of one message, in bytes.</summary>
     public required int MaxAppendBytes { get; init; }
 
+    /// <summary>Pages of one entry, in bytes: larger transactions have several.</summary>
+    public required int MaxEntryBytes { get; init; }
+
+    /// <summary>Images of a large transaction go to a file beyond this; 0: never (full tier).</summary>
+    public required long SpillBytes { get; init; }
+
     public required int MaxNodes { get; init; }
 
     /// <summary>Mean delay of a message.</summary>
@@ -117,6 +123,8 @@ internal sealed record SimShape
             FaultsPerSecond = random.Pick([0.1, 0.3, 0.6, 1.0, 2.0]),
             Mix = OperationMix.Draw(random, needs),
             HasPlainClients = isFull && random.Chance(0.5),
+            MaxEntryBytes = needs.HasFlag(MutantNeeds.SmallEntries) || random.Chance(0.4) ? random.Pick([512, 2048, 8192, 16384]) : 4 << 20,
+            SpillBytes = random.Pick<long>([0, 1, 64 << 10]),
         };
     }
 
