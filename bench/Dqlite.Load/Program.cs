@@ -25,6 +25,9 @@ internal static class Program
               Fails when there was an election.
           load budget [--commits 3000] [--dir DIR]
               Where the time of one commit goes, step by step: one client, 3 nodes in this process.
+          load bigtx [--megabytes 500] [--rows 100000] [--rounds 3] [--dir DIR]
+              Many rows, then many bytes, in one transaction: three processes beside plain SQLite with its checkpoint; peak memory of each node,
+              the longest commit of a small transaction beside it, and elections.
         --dir is where the data goes (the current directory), into a new directory that is removed at the end. Not on tmpfs.
         Exit code: 0 measured, 1 something failed, 2 wrong arguments.
         """;
@@ -56,6 +59,7 @@ internal static class Program
         "catchup" => CatchupCommand.Parse(Arguments.Parse(args[1..], "megabytes", "dir")).RunAsync(),
         "soak" => SoakCommand.Parse(Arguments.Parse(args[1..], "minutes", "clients", "every", "json", "dir")).RunAsync(),
         "budget" => BudgetCommand.Parse(Arguments.Parse(args[1..], "commits", "dir")).RunAsync(),
+        "bigtx" => BigTransactionCommand.Parse(Arguments.Parse(args[1..], "megabytes", "rows", "rounds", "dir")).RunAsync(),
         "help" or "--help" or "-h" => Console.Out.WriteLineAsync(Usage),
         _ => new LoadCommand(LoadOptions.Parse(args)).RunAsync(),
     };

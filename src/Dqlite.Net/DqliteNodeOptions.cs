@@ -65,7 +65,7 @@ public sealed record DqliteNodeOptions
     internal int MaxEntryBytes { get; init; } = 4 << 20;
 
     /// <summary>See <see cref="Dqlite.Sqlite.PageDatabaseOptions.SpillBytes"/>.</summary>
-    internal long SpillBytes { get; init; } = 32L << 20;
+    internal long SpillBytes { get; init; } = 16L << 20;
 
     /// <summary>Payload bytes of one message of entries to a follower, at least one entry. Simulated nodes take less: what goes wrong between
     /// two messages is rare when one holds everything.</summary>

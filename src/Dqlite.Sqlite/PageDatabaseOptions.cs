@@ -29,7 +29,7 @@ public sealed record PageDatabaseOptions
 
     /// <summary>Bytes of page images in memory; beyond it those of large transactions (an eighth of it) lie in a temporary file beside the
     /// database. 0: never.</summary>
-    public long SpillBytes { get; init; } = 32L << 20;
+    public long SpillBytes { get; init; } = 16L << 20;
 
     /// <summary>How long a plain connection waits for the writer slot.</summary>
     public TimeSpan SlotTimeout { get; init; } = TimeSpan.FromSeconds(10);

@@ -71,12 +71,13 @@ internal sealed class MemberCommand : IAsyncDisposable
         {
             return request switch
             {
-                StateRequest => Reply(new MemberState(_node.IsLeader, _node.AppliedIndex, _writers?.FirstWriteAt ?? 0)),
+                StateRequest => Reply(new MemberState(_node.IsLeader, _node.AppliedIndex, _node.Leader?.Term ?? 0, _writers?.FirstWriteAt ?? 0)),
                 UsageRequest => Reply(_usage.Read()),
                 PrepareRequest prepare => Reply(await PrepareAsync(prepare)),
                 MeasureRequest when _session is not null => Reply(await _session.MeasureAsync()),
                 CleanRequest => Reply(await CleanAsync()),
                 WriteRequest write => Reply(Write(write)),
+                LargeTransactionRequest large => Reply(await LargeTransactionRun.RunAsync(_node, large)),
                 _ => throw new InvalidOperationException($"Unexpected request {request}."),
             };
         }

@@ -11,6 +11,7 @@ namespace Dqlite.Load.Clusters;
 [JsonDerivedType(typeof(MeasureRequest), "measure")]
 [JsonDerivedType(typeof(CleanRequest), "clean")]
 [JsonDerivedType(typeof(WriteRequest), "write")]
+[JsonDerivedType(typeof(LargeTransactionRequest), "large")]
 internal abstract record MemberRequest;
 
 /// <summary>How far the node is: <see cref="MemberState"/>.</summary>
@@ -31,11 +32,21 @@ internal sealed record CleanRequest : MemberRequest;
 /// <summary>From now on, writes whenever the node leads.</summary>
 internal sealed record WriteRequest(int Writers) : MemberRequest;
 
+/// <summary>A large transaction: <see cref="LargeTransactionResult"/>. The node leads.</summary>
+internal sealed record LargeTransactionRequest(string Database, LargeTransaction Transaction) : MemberRequest;
+
+/// <summary>How it went.</summary>
+/// <param name="Seconds">From its first statement to its acknowledged commit.</param>
+/// <param name="LongestCommitMs">The longest commit of a small transaction in another database meanwhile.</param>
+/// <param name="Term">Of the leader afterwards.</param>
+internal sealed record LargeTransactionResult(double Seconds, double LongestCommitMs, long Term);
+
 /// <summary>The state of a node.</summary>
 /// <param name="IsLeader">Whether it leads and takes writes.</param>
 /// <param name="AppliedIndex">What it has applied.</param>
+/// <param name="Term">Of the leader that it knows, or 0.</param>
 /// <param name="FirstWriteAt">When the first write was acknowledged since it leads, by the clock of <see cref="System.Diagnostics.Stopwatch"/>, which all processes share; 0 before.</param>
-internal sealed record MemberState(bool IsLeader, long AppliedIndex, long FirstWriteAt);
+internal sealed record MemberState(bool IsLeader, long AppliedIndex, long Term, long FirstWriteAt);
 
 /// <summary>An answer: a result, or why there is none.</summary>
 internal sealed record MemberReply<T>(T? Result, string? Error);

@@ -13,12 +13,12 @@ namespace Dqlite.Net.Engine;
 internal sealed class Replicator(NodeContext node)
 {
     /// <summary>Page bytes of a part: so few that other databases' entries come between.</summary>
-    private const long MaxPartBytes = 1 << 20;
+    private const long MaxPartBytes = 512 << 10;
 
     /// <summary>How long no large transaction begins, for a snapshot stream that waits for the end of those that have begun.</summary>
     private const long HoldNs = 1_000_000_000;
 
-    private readonly PartWindow _window = new(4L * node.Options.MaxEntryBytes);
+    private readonly PartWindow _window = new(2L * node.Options.MaxEntryBytes);
     private long _heldUntilNs;
     private Term _draftTerm = Term.Zero;
     private volatile bool _isOpen;
