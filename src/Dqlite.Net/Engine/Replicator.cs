@@ -168,6 +168,7 @@ internal sealed class Replicator(NodeContext node)
             var result = Propose(database, database.CutTerm, payload, nowNs, outputs);
             _window.Add(result.Index, payload.Length);
             node.Telemetry.OnProposed(database.OnPartProposed(result.Index, result.Term) ? 1 : 0, payload.Length);
+            CommitEvents.Log.Proposed(node.Core.Id.Value, result.Index.Value);
         }
     }
 
