@@ -72,6 +72,35 @@ public sealed class EntryCodecTests
         Assert.That(() => EntryCodec.ReadCreate(create.AsSpan(0, create.Length - 1)), Throws.TypeOf<InvalidDataException>());
     }
 
+    [Test]
+    public void A_part_is_a_header_then_page_numbers_then_images()
+    {
+        var header = new PartHeader(17, 301, 300, 512, 5, 2, 0x0102030405060708, IsLast: true);
+        var bytes = PartCodec.Allocate(header);
+        bytes.AsSpan(PartCodec.HeaderSize).Clear();
+        (bytes[48], bytes[52]) = (1, 4);
+        bytes.AsSpan(56, 512).Fill(0xAA);
+        Assert.That(
+            Convert.ToHexString(bytes.AsSpan(0, PartCodec.HeaderSize + 8)),
+            Is.EqualTo("05010100" + "00020000" + "1100000000000000" + "2D01000000000000" + "2C01000000000000" + "05000000" + "02000000" + "0807060504030201" + "0100000004000000"));
+        Assert.That(bytes, Has.Length.EqualTo(48 + (2 * (4 + 512))));
+        Assert.That(EntryCodec.KindOf(bytes), Is.EqualTo(DatabaseEntryKind.Part));
+        Assert.That(PartCodec.Read(bytes), Is.EqualTo(header));
+        Assert.That(PartCodec.PageNumbers(bytes, header).ToArray(), Is.EqualTo(new uint[] { 1, 4 }));
+        Assert.That(PartCodec.Images(bytes, header)[..512].ToArray(), Is.All.EqualTo(0xAA));
+    }
+
+    [Test]
+    public void A_damaged_part_is_refused()
+    {
+        var header = new PartHeader(17, 300, 0, 512, 5, 2, 0, IsLast: false);
+        var bytes = PartCodec.Allocate(header);
+        Assert.That(() => PartCodec.Read(bytes.AsSpan(0, bytes.Length - 1)), Throws.TypeOf<InvalidDataException>());
+        Assert.That(() => PartCodec.Read(bytes.AsSpan(0, 47)), Throws.TypeOf<InvalidDataException>());
+        bytes[2] = 2;
+        Assert.That(() => PartCodec.Read(bytes), Throws.TypeOf<InvalidDataException>());
+    }
+
     private static byte[] PagesEntry()
     {
         var bytes = EntryCodec.AllocatePages(17, 300, 512, 5, 2, 0x0102030405060708);

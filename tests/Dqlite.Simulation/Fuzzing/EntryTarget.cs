@@ -24,11 +24,12 @@ internal sealed class EntryTarget : FuzzTarget
     private static byte[] Valid(SeededRandom random)
     {
         var samples = new Samples(random);
-        return random.Next(5) switch
+        return random.Next(6) switch
         {
             0 => EntryCodec.Create(samples.DatabaseName(), 512 << random.Next(8), random.Next(3), random.Chance(0.5)),
             1 => EntryCodec.Drop(samples.Number()),
             2 => EntryCodec.Publish(samples.Number()),
+            3 => Part(random, samples),
             _ => Pages(random, samples),
         };
     }
@@ -61,6 +62,15 @@ internal sealed class EntryTarget : FuzzTarget
         }
 
         return PageChanges.Write(from, to, destination[..(pageSize / 2)]);
+    }
+
+    private static byte[] Part(SeededRandom random, Samples samples)
+    {
+        var isLast = random.Chance(0.5);
+        var header = new PartHeader(samples.Number(), samples.Number(), random.Next(1000), 512 << random.Next(2), (uint)random.Between(1, 100), random.Next(4), isLast ? random.NextBits() : 0, isLast);
+        var payload = PartCodec.Allocate(header);
+        random.Fill(payload.AsSpan(PartCodec.HeaderSize));
+        return payload;
     }
 
     private static byte[] Pages(SeededRandom random, Samples samples)
@@ -99,6 +109,9 @@ internal sealed class EntryTarget : FuzzTarget
                 case DatabaseEntryKind.Publish:
                     var published = EntryCodec.ReadId(payload);
                     return () => EntryCodec.Publish(published);
+                case DatabaseEntryKind.Part:
+                    var part = PartCodec.Read(payload);
+                    return () => EncodePart(payload, part);
                 default:
                     var header = EntryCodec.ReadPages(payload);
                     if (header.HasChanges)
@@ -110,6 +123,14 @@ internal sealed class EntryTarget : FuzzTarget
                     var images = EntryCodec.Images(payload, header).ToArray();
                     return () => EncodePages(header, numbers, images);
             }
+        }
+
+        private static byte[] EncodePart(byte[] payload, in PartHeader header)
+        {
+            var encoded = PartCodec.Allocate(header);
+            MemoryMarshal.AsBytes(PartCodec.PageNumbers(payload, header)).CopyTo(encoded.AsSpan(PartCodec.HeaderSize));
+            PartCodec.Images(payload, header).CopyTo(encoded.AsSpan(PartCodec.HeaderSize + (4 * header.Pages)));
+            return encoded;
         }
 
         private static byte[] EncodePages(in PagesHeader header, uint[] numbers, byte[] images)
