@@ -199,6 +199,7 @@ int dq_file_open(const char *path, int flags, int mode) {
   if (flags & DQ_OPEN_CREATE) native |= O_CREAT;
   if (flags & DQ_OPEN_EXCLUSIVE) native |= O_EXCL;
   if (flags & DQ_OPEN_TRUNCATE) native |= O_TRUNC;
+  if (flags & DQ_OPEN_DIRECT) native |= O_DIRECT | O_DSYNC;
   return dq_sys.open(dq_sys.ctx, path, native, mode);
 }
 

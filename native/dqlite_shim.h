@@ -112,6 +112,9 @@ DQ_EXPORT int64_t dq_now_ns(void);
 #define DQ_OPEN_CREATE 4
 #define DQ_OPEN_EXCLUSIVE 8
 #define DQ_OPEN_TRUNCATE 16
+/* O_DIRECT and O_DSYNC: addresses, offsets and sizes of writes are multiples of
+** 4096, and a write that returns is durable. -EINVAL where it cannot be had. */
+#define DQ_OPEN_DIRECT 32
 
 /* ------------------------------------------------------------------------
 ** 2. Start. SQLite's own API comes as function pointers, taken by managed code

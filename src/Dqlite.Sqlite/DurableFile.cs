@@ -25,6 +25,9 @@ public enum DurableFileMode
 
     /// <summary>Empties an existing file.</summary>
     Truncate = 16,
+
+    /// <summary>Past the page cache: addresses, offsets and sizes of writes are multiples of 4096, and a write that returns is durable.</summary>
+    Direct = 32,
 }
 
 /// <summary>Size and identity of a file (dq_stat).</summary>

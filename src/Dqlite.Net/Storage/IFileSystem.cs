@@ -9,6 +9,9 @@ internal interface IFileSystem
     /// <summary>Opens or creates a file. The name of a created one is durable after <see cref="SyncDirectory"/>.</summary>
     IDurableFile Open(string path, DurableFileMode mode);
 
+    /// <summary>Opens a file that is written at its end, in small pieces with a flush behind each: as fast as the system can.</summary>
+    IDurableFile OpenForAppends(string path) => Open(path, DurableFileMode.Read | DurableFileMode.Write);
+
     /// <summary>Whether a file or directory has this name.</summary>
     bool Exists(string path);
 

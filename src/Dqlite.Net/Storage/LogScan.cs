@@ -115,7 +115,7 @@ internal sealed partial class LogScan
 
     private void OpenSegment(string path, long sequence)
     {
-        var file = _fileSystem.Open(path, DurableFileMode.Read | DurableFileMode.Write);
+        var file = _fileSystem.OpenForAppends(path);
         try
         {
             Span<byte> bytes = stackalloc byte[LogFormat.SegmentHeaderBytes];

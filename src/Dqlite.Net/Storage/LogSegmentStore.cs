@@ -149,7 +149,7 @@ internal sealed class LogSegmentStore(IFileSystem fileSystem, string directory, 
             file.Dispose();
             fileSystem.Rename(source, path);
             fileSystem.SyncDirectory(directory);
-            file = fileSystem.Open(path, DurableFileMode.Read | DurableFileMode.Write); // so that its errors name the right path
+            file = fileSystem.OpenForAppends(path); // under its own name, so that its errors name the right path
             var segment = new LogSegment(path, file, sequence, salt, size);
             (_lastSequence, _lastSalt) = (sequence, salt);
             Volatile.Write(ref _lastAllocationFailure, null);

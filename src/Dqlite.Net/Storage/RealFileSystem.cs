@@ -9,6 +9,12 @@ internal sealed class RealFileSystem : IFileSystem
 
     public IDurableFile Open(string path, DurableFileMode mode) => new RealFile(DurableFile.Open(path, mode));
 
+    public IDurableFile OpenForAppends(string path)
+    {
+        const DurableFileMode Mode = DurableFileMode.Read | DurableFileMode.Write;
+        return DirectFile.Wrap(Open(path, Mode), () => Open(path, Mode | DurableFileMode.Direct));
+    }
+
     public bool Exists(string path) => Path.Exists(path);
 
     public IReadOnlyList<string> ListFiles(string directory)

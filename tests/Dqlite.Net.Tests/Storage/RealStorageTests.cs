@@ -84,6 +84,9 @@ public sealed class RealStorageTests
         using var log = OpenLog();
         log.AppendAndFlush(Entry(1, 1, 100));
         log.Append([Entry(2, 1, 100)]);
+
+        // Past the page cache a flush is one write; through it, an fdatasync.
+        faults.Fail(ShimOperation.Write, nth: 1, Eio);
         faults.Fail(ShimOperation.DataSync, nth: 1, Eio);
         var exception = Assert.Throws<StorageFailedException>(log.Flush)!;
         Assert.That(exception.InnerException, Is.TypeOf<DurableIOException>().With.Property("Errno").EqualTo(Eio));
