@@ -26,6 +26,8 @@ internal static class InstallFiles
         foreach (var database in manifest.Databases)
         {
             var paths = database.FilesIn(directory);
+            var isAhead = database.LastEntryIndex > manifest.Index.Value;
+            var inLog = isAhead ? manifest.Index : new LogIndex(database.LastEntryIndex);
             RenameIfPresent(files, paths.NewSumsPath, paths.SumsPath);
             RenameIfPresent(files, paths.NewDatabasePath, paths.DatabasePath);
             var meta = new DatabaseMeta
@@ -35,8 +37,8 @@ internal static class InstallFiles
                 PageSize = database.PageSize,
                 AutoVacuum = (byte)database.AutoVacuum,
                 IsPublished = database.IsPublished,
-                CheckpointTarget = new LogIndex(database.LastEntryIndex),
-                CheckpointDone = new LogIndex(database.LastEntryIndex),
+                CheckpointTarget = inLog,
+                CheckpointDone = inLog,
                 LastEntry = new LogIndex(database.LastEntryIndex),
                 PageCount = database.PageCount,
                 Checksum = database.Checksum,

@@ -14,7 +14,7 @@ internal sealed record InstallDatabase(long Id, string Name, int PageSize, int A
 }
 
 /// <summary>
-/// The state of a whole node at one applied index. It travels at the head of a snapshot stream, and lies as DATA/install.manifest while its
+/// The state of a whole node: of everything up to one index, and of databases that may be further; what is behind the index follows as log. It travels at the head of a snapshot stream, and lies as DATA/install.manifest while its
 /// files are put in place: once that file is durable the installation is finished, whatever happens (docs/formats/peer.md, "Snapshot stream").
 /// </summary>
 internal sealed record InstallManifest(LogIndex Index, Term Term, byte[] Configuration, LogIndex ConfigurationIndex, IReadOnlyList<TermStart> TermStarts, IReadOnlyList<InstallDatabase> Databases)
@@ -109,7 +109,7 @@ internal sealed record InstallManifest(LogIndex Index, Term Term, byte[] Configu
         var (names, previousId) = (new SortedSet<string>(StringComparer.Ordinal), 0L);
         foreach (var database in Databases)
         {
-            var isInOrder = database.Id > previousId && IsWithin(database.Id) && IsWithin(database.LastEntryIndex);
+            var isInOrder = database.Id > previousId && database.LastEntryIndex >= database.Id && database.LastEntryIndex <= LogFormat.MaxNumber;
             previousId = database.Id;
             if (!isInOrder || !names.Add(database.Name))
             {

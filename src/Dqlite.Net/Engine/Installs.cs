@@ -28,25 +28,18 @@ internal sealed class Installs(NodeContext node)
             return;
         }
 
-        if (node.Databases.HasDropBehind(node.Applier.LastApplied)
+        var index = SnapshotIndex();
+        if (node.Databases.HasDropBehind(index)
             || node.Databases.All.Any(database => database.AppliedIndex > node.Applier.LastApplied.Value))
         {
-            // The log is still replayed after a start: files and applied index do not belong together yet. The core asks again.
-            node.Call((nowNs, outputs) => node.Core.SnapshotSent(peer, false, LogIndex.Zero, nowNs, outputs));
-            return;
-        }
-
-        if (node.Databases.All.Any(database => database.FirstPartIndex > 0 && database.FirstPartIndex <= node.Applier.LastApplied.Value))
-        {
-            // The peer would get the rest of a transaction's parts without the first. The core asks again, and no other large one comes first.
-            node.Replicator.HoldCuts();
+            // The log is still replayed after a start, or a database was dropped within the parts of a transaction: files and index do not belong together.
+            // The core asks again.
             node.Call((nowNs, outputs) => node.Core.SnapshotSent(peer, false, LogIndex.Zero, nowNs, outputs));
             return;
         }
 
         var databases = node.Databases.All.ToArray();
         var snapshots = databases.Select(database => database.Pages.OpenSnapshot()).ToArray();
-        var index = node.Applier.LastApplied;
         var (configurationIndex, configuration) = node.ConfigurationAt(index);
         var manifest = new InstallManifest(
             index,
@@ -61,6 +54,21 @@ internal sealed class Installs(NodeContext node)
         node.Log.SnapshotSending(peer.Value, index.Value);
         node.Observer?.OnSnapshotSending(peer, index);
         sender.Start(node.Threads);
+    }
+
+    /// <summary>
+    /// Everything that is applied, but for the parts of transactions whose last part is not: the peer gets those from the log. It cannot be waited for, since
+    /// the peer may be needed to commit it. Databases may be ahead of this index: entries that they have already are passed over, as after a restart.
+    /// </summary>
+    private LogIndex SnapshotIndex()
+    {
+        var index = node.Applier.LastApplied;
+        foreach (var database in node.Databases.All.Where(database => database.FirstPartIndex > 0 && database.FirstPartIndex <= index.Value))
+        {
+            index = new LogIndex(database.FirstPartIndex - 1);
+        }
+
+        return index;
     }
 
     /// <summary>A stream to a peer has ended.</summary>

@@ -16,9 +16,6 @@ internal sealed partial class ReplicatedDatabase
     /// <summary>Loop: the term of the drafts that are cut.</summary>
     public Term CutTerm => _cut?.Term ?? Term.Zero;
 
-    /// <summary>Loop: a transaction that is cut has not got a part into the log yet.</summary>
-    public bool IsCutUnbegun => _cut is { FirstIndex: 0 };
-
     /// <summary>Loop: a transaction that is too large for one entry. No other drafts are taken before its last part is applied.</summary>
     public void BeginCut(IDraftBatch batch) => _cut = new CutTransaction(batch);
 

@@ -15,11 +15,7 @@ internal sealed class Replicator(NodeContext node)
     /// <summary>Page bytes of a part: so few that other databases' entries come between.</summary>
     private const long MaxPartBytes = 512 << 10;
 
-    /// <summary>How long no large transaction begins, for a snapshot stream that waits for the end of those that have begun.</summary>
-    private const long HoldNs = 1_000_000_000;
-
     private readonly PartWindow _window = new(2L * node.Options.MaxEntryBytes);
-    private long _heldUntilNs;
     private Term _draftTerm = Term.Zero;
     private volatile bool _isOpen;
 #if MUTANTS
@@ -151,17 +147,9 @@ internal sealed class Replicator(NodeContext node)
         }
     }
 
-    /// <summary>For a while no large transaction begins; those that have begun go on.</summary>
-    public void HoldCuts() => _heldUntilNs = node.NowNs + HoldNs;
-
     /// <summary>Proposes parts of a large transaction, as many as may be on their way: neither log, cache nor peers ever hold all of it.</summary>
     private void ProposeParts(ReplicatedDatabase database, long nowNs, RaftOutputs outputs)
     {
-        if (database.IsCutUnbegun && nowNs < _heldUntilNs)
-        {
-            return;
-        }
-
         var maxBytes = Math.Min(MaxPartBytes, node.Options.MaxEntryBytes);
         while (_window.HasRoom && database.NextPart(maxBytes) is { } payload)
         {

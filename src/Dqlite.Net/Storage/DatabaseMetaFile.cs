@@ -28,7 +28,7 @@ internal sealed record DatabaseMeta
     /// <summary>The checkpoint that was finished last: the file holds everything up to here.</summary>
     internal LogIndex CheckpointDone { get; init; }
 
-    /// <summary>The last entry of this database at <see cref="CheckpointDone"/>.</summary>
+    /// <summary>The last entry of this database that the file holds; above <see cref="CheckpointDone"/> when a snapshot brought it ahead of the log.</summary>
     internal LogIndex LastEntry { get; init; }
 
     /// <summary>Pages at <see cref="CheckpointDone"/>.</summary>
