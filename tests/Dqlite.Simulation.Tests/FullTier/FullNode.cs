@@ -111,7 +111,7 @@ internal sealed class FullNode : INodeServices, IDisposable
         }
 
         var index = new LogIndex(Database.ProposedIndex + 1);
-        var payload = EntryCodec.Pages(Database.Id, Database.ProposedIndex, batch);
+        var payload = Alone(() => EntryCodec.Pages(Database.Id, Database.ProposedIndex, batch));
         Database.OnProposed(batch, index, new Term(batch.Term));
         _undecided.Add((new LogEntry(index, new Term(batch.Term), EntryKind.Application, payload), batch.LsnLast));
         return _undecided[^1].Entry;
@@ -159,10 +159,29 @@ internal sealed class FullNode : INodeServices, IDisposable
 
     internal void Apply(LogEntry entry)
     {
-        Database.ApplyPages(entry, EntryCodec.ReadPages(entry.Payload.Span));
+        Alone(() =>
+        {
+            Database.ApplyPages(entry, EntryCodec.ReadPages(entry.Payload.Span));
+            return true;
+        });
         Database.Decide(entry.Index, entry.Term);
         Log.Add(entry);
         Applied?.Invoke(this, entry);
+    }
+
+    /// <summary>One thread proposes, applies and fences: none of it happens inside another, although each reads pages of the file.</summary>
+    private static T Alone<T>(Func<T> work)
+    {
+        var hook = ShimDisk.SystemCall;
+        ShimDisk.SystemCall = null;
+        try
+        {
+            return work();
+        }
+        finally
+        {
+            ShimDisk.SystemCall = hook;
+        }
     }
 
     /// <summary>Applies what another node has committed and this one has not.</summary>
