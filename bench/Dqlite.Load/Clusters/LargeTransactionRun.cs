@@ -12,6 +12,12 @@ internal static class LargeTransactionRun
 
     public static async Task<LargeTransactionResult> RunAsync(DqliteNode node, LargeTransactionRequest request)
     {
+        await using (var warm = await node.OpenDatabaseAsync("warm"))
+        {
+            await using var connection = await warm.OpenConnectionAsync();
+            await request.Transaction.ToWarmUp().RunAsync(connection);
+        }
+
         using var ended = new CancellationTokenSource();
         await using var beside = await node.OpenDatabaseAsync(BesideName);
         var source = await node.OpenDatabaseAsync(request.Database);

@@ -51,6 +51,7 @@ internal sealed class BigTransactionCommand(string parent, int megabytes, int ro
 
     private static async Task<BigTransactionRound> MeasureAsync(ScratchDirectory directory, LargeTransaction transaction)
     {
+        await PlainAsync(directory.Sub("warm"), transaction.ToWarmUp());
         var plain = await PlainAsync(directory.Sub("plain"), transaction);
         var path = directory.Sub("nodes");
         try

@@ -8,6 +8,9 @@ namespace Dqlite.Load.Operations;
 /// <param name="IsBlob">Whether it is a BLOB, else a text.</param>
 internal sealed record LargeTransaction(int Rows, int ValueBytes, bool IsBlob)
 {
+    /// <summary>A small one of the same kind, so that what is measured is not the first of all.</summary>
+    public LargeTransaction ToWarmUp() => this with { Rows = Math.Max(1, Rows / 20) };
+
     /// <summary>Inserts them into a new table.</summary>
     public async Task RunAsync(DbConnection connection)
     {
