@@ -9,7 +9,8 @@ internal sealed record LoadOptions
 {
     private const int DefaultValueBytes = 100;
     private const int DefaultBlobBytes = 100_000;
-    private static readonly string[] Known = ["nodes", "clients", "seconds", "workload", "value-bytes", "api", "rounds", "processes!", "json", "dir", "svg"];
+    private const int DefaultRows = 10_000;
+    private static readonly string[] Known = ["nodes", "clients", "seconds", "workload", "value-bytes", "rows", "api", "rounds", "processes!", "json", "dir", "svg"];
 
     public required int Nodes { get; init; }
 
@@ -20,6 +21,8 @@ internal sealed record LoadOptions
     public required OperationKind Workload { get; init; }
 
     public required int ValueBytes { get; init; }
+
+    public required int Rows { get; init; }
 
     public required Api[] Apis { get; init; }
 
@@ -45,6 +48,7 @@ internal sealed record LoadOptions
             Seconds = arguments.Number("seconds", 5, 1, 3600),
             Workload = workload,
             ValueBytes = arguments.Number("value-bytes", workload == OperationKind.Blob ? DefaultBlobBytes : DefaultValueBytes, 1, 10_000_000),
+            Rows = arguments.Number("rows", DefaultRows, 1, 100_000_000),
             Apis = [.. List(arguments.Find("api") ?? $"{Names.Of(Api.Dqlite)},{Names.Of(Api.Plain)}").Select(word => Names.Parse<Api>("api", word)).Distinct()],
             Rounds = arguments.Number("rounds", 5, 1, 1000),
             Processes = arguments.Has("processes"),
@@ -61,7 +65,7 @@ internal sealed record LoadOptions
         return File.Exists(path) ? throw new ArgumentException($"--dir: '{path}' is a file.") : path;
     }
 
-    public LoadSpec SpecFor(int clients) => new(Workload, clients, ValueBytes, Seconds);
+    public LoadSpec SpecFor(int clients) => new(Workload, clients, ValueBytes, Rows, Seconds);
 
     /// <summary>A file that is to be written, or null.</summary>
     public static string? FileOf(Arguments arguments, string option)

@@ -17,16 +17,16 @@ internal static class OperationFactory
     {
         OperationKind.Tpcb => TpcbOperation.FillAsync(connection),
         OperationKind.Insert or OperationKind.Blob => KeyValueTable.CreateAsync(connection),
-        OperationKind.Update or OperationKind.Select or OperationKind.Mixed => KeyValueTable.FillAsync(connection, spec.ValueBytes),
+        OperationKind.Update or OperationKind.Select or OperationKind.Mixed => KeyValueTable.FillAsync(connection, spec.Rows, spec.ValueBytes),
     };
 
     public static IOperation Create(DbConnection connection, LoadSpec spec, int client) => spec.Operation switch
     {
         OperationKind.Insert => new InsertOperation(connection, Values.Texts(spec.ValueBytes, client)),
         OperationKind.Blob => new InsertOperation(connection, Values.Blobs(spec.ValueBytes, client)),
-        OperationKind.Update => new UpdateOperation(connection, spec.ValueBytes, client),
-        OperationKind.Select => new SelectOperation(connection, client),
-        OperationKind.Mixed => new MixedOperation(connection, spec.ValueBytes, client),
+        OperationKind.Update => new UpdateOperation(connection, spec, client),
+        OperationKind.Select => new SelectOperation(connection, spec, client),
+        OperationKind.Mixed => new MixedOperation(connection, spec, client),
         OperationKind.Tpcb => new TpcbOperation(connection, client),
     };
 }

@@ -6,15 +6,13 @@ namespace Dqlite.Load.Operations;
 /// <summary>The table of all workloads but TPC-B.</summary>
 internal static class KeyValueTable
 {
-    public const int Rows = 10_000;
-
     public static Task CreateAsync(DbConnection connection) => connection.RunAsync("CREATE TABLE t(id INTEGER PRIMARY KEY, value NOT NULL)");
 
-    public static async Task FillAsync(DbConnection connection, int valueBytes)
+    public static async Task FillAsync(DbConnection connection, int rows, int valueBytes)
     {
         await CreateAsync(connection);
         await connection.RunAsync(string.Create(CultureInfo.InvariantCulture,
-            $"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {Rows}) INSERT INTO t SELECT i, substr(hex(randomblob({(valueBytes + 1) / 2})), 1, {valueBytes}) FROM n"));
+            $"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows}) INSERT INTO t SELECT i, substr(hex(randomblob({(valueBytes + 1) / 2})), 1, {valueBytes}) FROM n"));
     }
 }
 

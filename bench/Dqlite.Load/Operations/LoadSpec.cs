@@ -6,7 +6,7 @@ internal enum OperationKind
     /// <summary>One new row.</summary>
     Insert,
 
-    /// <summary>One row of <see cref="KeyValueTable.Rows"/>, by its key.</summary>
+    /// <summary>One row of <see cref="LoadSpec.Rows"/>, by its key.</summary>
     Update,
 
     /// <summary>Reads one row by its key.</summary>
@@ -36,5 +36,6 @@ internal enum Api
 /// <param name="Operation">What is done.</param>
 /// <param name="Clients">Connections that do it at the same time.</param>
 /// <param name="ValueBytes">Length of a value.</param>
+/// <param name="Rows">Rows of the table that is read and changed.</param>
 /// <param name="Seconds">How long it is measured.</param>
-internal sealed record LoadSpec(OperationKind Operation, int Clients, int ValueBytes, double Seconds);
+internal sealed record LoadSpec(OperationKind Operation, int Clients, int ValueBytes, int Rows, double Seconds);
