@@ -12,10 +12,10 @@ namespace Dqlite.Net.Engine;
 /// </summary>
 internal sealed class Replicator(NodeContext node)
 {
-    /// <summary>Page bytes of a part: so few that other databases' entries come between.</summary>
-    private const long MaxPartBytes = 512 << 10;
+    /// <summary>Page bytes of a part: so few that other databases' entries come between, and that what the collector has not taken yet is little.</summary>
+    private const long MaxPartBytes = 256 << 10;
 
-    private readonly PartWindow _window = new(2L * node.Options.MaxEntryBytes);
+    private readonly PartWindow _window = new(node.Options.MaxEntryBytes);
     private Term _draftTerm = Term.Zero;
     private volatile bool _isOpen;
 #if MUTANTS
