@@ -83,7 +83,7 @@ static int apply(dq_db *db, dq_changes *changes, uint32_t page_count, uint64_t c
   if (db->term || db->c != db->d) return SQLITE_MISUSE;
   if (!carries_new_pages(db, changes, page_count) && !DQ_MUTANT(85)) return SQLITE_CORRUPT;
   uint64_t sum = dq_changes_checksum(db, changes, page_count);
-  if (checksum && sum != checksum && !db->recovering && !DQ_MUTANT(13)) return SQLITE_CORRUPT;
+  if (checksum && sum != checksum && !DQ_MUTANT(13)) return SQLITE_CORRUPT;
   int rc = dq_store_reserve(db->gen, changes);
   if (rc) return rc;
   db->c = dq_advance(db, changes, page_count, sum);

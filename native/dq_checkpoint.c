@@ -187,7 +187,7 @@ static int begin(dq_db *db, uint64_t lsn, dq_reader *pin, dq_snap *spare) {
   int rc = SQLITE_OK;
   if (db->poisoned) rc = DQ_POISONED;
   else if (db->closed) rc = DQ_NOT_LEADER;
-  else if (db->checkpointing || db->recovering || lsn > db->c || lsn < db->checkpoint_lsn) rc = SQLITE_MISUSE;
+  else if (db->checkpointing || lsn > db->c || lsn < db->checkpoint_lsn) rc = SQLITE_MISUSE;
   else if (lsn != db->c && !held && !DQ_MUTANT(60)) rc = SQLITE_BUSY;
   if (rc == SQLITE_OK) rc = dq_gen_sums_reserve(db->gen, held ? held->page_count : db->page_count_c);
   if (rc) {

@@ -162,18 +162,15 @@ static char *copy_string(const char *s) {
   return copy;
 }
 
-/* Page 1 and the sums are believed only when the last checkpoint finished. */
 static int verify_file(dq_db *db, const dq_db_config *config) {
   uint8_t *page = dq_alloc(db->page_size);
   if (!page) return SQLITE_NOMEM;
   int rc = SQLITE_OK;
-  memset(page, 0, db->page_size);
-  if (dq_file_read(db->gen->fd, page, db->page_size, 0) < 0) rc = SQLITE_IOERR_READ;
-  if (rc == SQLITE_OK && !config->recovering) {
-    if (dq_page_checksum(1, page, db->page_size) != db->gen->sums[0]) rc = SQLITE_CORRUPT;
-    else if (dq_gen_file_checksum(db->gen, config->page_count) != config->checksum) rc = SQLITE_CORRUPT;
-  }
-  db->cookie_c = db->cookie_d = dq_get4(page + 40);
+  int64_t got = dq_file_read(db->gen->fd, page, db->page_size, 0);
+  if (got < 0) rc = SQLITE_IOERR_READ;
+  else if (got != db->page_size || dq_page_checksum(1, page, db->page_size) != db->gen->sums[0]) rc = SQLITE_CORRUPT;
+  else if (dq_gen_file_checksum(db->gen, config->page_count) != config->checksum) rc = SQLITE_CORRUPT;
+  if (rc == SQLITE_OK) db->cookie_c = db->cookie_d = dq_get4(page + 40);
   dq_free(page);
   return rc;
 }
@@ -183,7 +180,6 @@ static void set_start_state(dq_db *db, const dq_db_config *config) {
   db->epoch = 1;
   db->page_count_c = db->page_count_d = db->checkpoint_page_count = config->page_count;
   db->checksum_c = db->checksum_d = config->checksum;
-  db->recovering = config->recovering != 0;
   db->serving_rc = DQ_NOT_LEADER;
 }
 
@@ -204,7 +200,7 @@ int dq_db_open(const dq_db_config *config, dq_db **out) {
   db->sums_path = copy_string(config->sums_path);
   int rc = dq_spill_init(&db->spill, config->path, db->page_size, config->spill_bytes);
   if (rc == SQLITE_OK && (!db->path || !db->sums_path)) rc = SQLITE_NOMEM;
-  if (rc == SQLITE_OK) rc = dq_gen_open(db->path, db->sums_path, db->page_size, config->page_count, db->config.recovering != 0, &db->gen);
+  if (rc == SQLITE_OK) rc = dq_gen_open(db->path, db->sums_path, db->page_size, config->page_count, &db->gen);
   if (rc == SQLITE_OK) rc = verify_file(db, config);
   if (rc == SQLITE_OK) {
     db->gen->number = 1;
@@ -364,7 +360,7 @@ typedef struct page_read {
   dq_gen *gen;
   dq_image *image;   /* from the store, referenced */
   uint64_t expected; /* else: checksum of the file's page */
-  int verify, zero;
+  int zero;
 } page_read;
 
 /* Lock held. Finds where the version of the page is. */
@@ -375,7 +371,6 @@ static void find_version(dq_db *db, dq_reader *r, uint32_t page, uint64_t lsn, p
     out->image = v->image;
     return;
   }
-  out->verify = !db->recovering && !DQ_MUTANT(69);
   out->expected = page <= out->gen->sums_count ? out->gen->sums[page - 1] : 0;
   dq_gen_ref(out->gen);
   r->file_epoch = db->epoch;
@@ -405,8 +400,7 @@ static int read_file_page(dq_db *db, const page_read *at, uint32_t page, uint32_
   int64_t got = dq_file_read(at->gen->fd, whole, size, (int64_t)(page - 1) * size);
   int rc = SQLITE_OK;
   if (got < 0) rc = SQLITE_IOERR_READ;
-  else if (got < size && !at->verify) memset(whole + got, 0, size - (uint32_t)got);
-  else if (got < size || (at->verify && dq_page_checksum(page, whole, size) != at->expected)) rc = DQ_PAGE_ROT;
+  else if ((got < size || dq_page_checksum(page, whole, size) != at->expected) && !DQ_MUTANT(69)) rc = DQ_PAGE_ROT;
   if (whole != out) {
     if (rc == SQLITE_OK) memcpy(out, whole + offset, amount);
     dq_free(whole);

@@ -154,7 +154,7 @@ DQ_HIDDEN int dq_image_sum(const dq_image *, uint32_t page, uint64_t *sum);
 DQ_HIDDEN void dq_image_ref(dq_image *);
 DQ_HIDDEN void dq_image_unref(dq_image *);
 
-DQ_HIDDEN int dq_gen_open(const char *path, const char *sums_path, uint32_t page_size, uint32_t page_count, int recovering, dq_gen **out);
+DQ_HIDDEN int dq_gen_open(const char *path, const char *sums_path, uint32_t page_size, uint32_t page_count, dq_gen **out);
 DQ_HIDDEN void dq_gen_free(dq_gen *);
 DQ_HIDDEN int dq_gen_sums_reserve(dq_gen *, uint32_t pages);
 DQ_HIDDEN uint64_t dq_gen_file_checksum(const dq_gen *, uint32_t page_count);
@@ -235,7 +235,7 @@ struct dq_db {
   dq_spill spill;
 
   pthread_mutex_t lock; /* guards all below */
-  int closed, poisoned, recovering, serving_rc, drafting_rc;
+  int closed, poisoned, serving_rc, drafting_rc;
   int silent; /* closed, and the last callbacks were made */
   dq_gen *gen;
   dq_gen *dead_gens; /* freed by dq_unlock */

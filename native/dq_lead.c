@@ -1,5 +1,5 @@
 /*
-** dq_lead.c - leadership, the fence, the end of recovery and new generations.
+** dq_lead.c - leadership, the fence and new generations.
 */
 #include "dq_internal.h"
 
@@ -8,7 +8,7 @@ int dq_db_lead(dq_db *db, uint64_t term) {
   dq_lock(db);
   if (db->poisoned) rc = DQ_POISONED;
   else if (db->closed) rc = DQ_NOT_LEADER;
-  else if (term == 0 || db->recovering || (db->c != db->d && !DQ_MUTANT(5))) rc = SQLITE_MISUSE;
+  else if (term == 0 || (db->c != db->d && !DQ_MUTANT(5))) rc = SQLITE_MISUSE;
   else db->term = term;
   dq_unlock(db);
   return rc;
@@ -88,7 +88,7 @@ int dq_db_fence(dq_db *db, uint64_t proposed_lsn) {
   return SQLITE_OK;
 }
 
-/* ---- recovery and install --------------------------------------------------------------- */
+/* ---- install ---------------------------------------------------------------------------- */
 
 static int newest_cookie(dq_db *db, uint32_t *cookie) {
   uint8_t head[4];
@@ -99,28 +99,11 @@ static int newest_cookie(dq_db *db, uint32_t *cookie) {
   return SQLITE_OK;
 }
 
-int dq_db_recovered(dq_db *db, uint64_t expected_checksum) {
-  uint64_t sum = 0;
-  dq_lock(db);
-  int rc = db->poisoned ? DQ_POISONED : db->c != db->d ? SQLITE_MISUSE : SQLITE_OK;
-  if (rc == SQLITE_OK && db->recovering) {
-    for (uint32_t page = 1; page <= db->page_count_c; page++)
-      if (page != dq_lock_page(db->page_size)) sum ^= dq_store_newest_sum(db->gen, page);
-    rc = newest_cookie(db, &db->cookie_c);
-    db->cookie_d = db->cookie_c;
-    db->checksum_c = db->checksum_d = sum;
-  }
-  if (rc == SQLITE_OK && expected_checksum && db->checksum_c != expected_checksum && !DQ_MUTANT(76)) rc = SQLITE_CORRUPT;
-  if (rc == SQLITE_OK) db->recovering = 0;
-  dq_unlock(db);
-  return rc;
-}
-
 /* The new files hold a later state of the same database: a schema cookie means
 ** the same schema in both generations. */
 int dq_db_reopen(dq_db *db, uint32_t page_count, uint64_t checksum) {
   dq_gen *gen = NULL;
-  int rc = dq_gen_open(db->path, db->sums_path, db->page_size, page_count, 0, &gen);
+  int rc = dq_gen_open(db->path, db->sums_path, db->page_size, page_count, &gen);
   if (rc) return rc;
   if (dq_gen_file_checksum(gen, page_count) != checksum) rc = SQLITE_CORRUPT;
   dq_lock(db);
@@ -139,7 +122,6 @@ int dq_db_reopen(dq_db *db, uint32_t page_count, uint64_t checksum) {
     db->c = db->d = db->checkpoint_lsn = DQ_MUTANT(71) ? db->c : ++db->last_lsn;
     db->page_count_c = db->page_count_d = db->checkpoint_page_count = page_count;
     db->checksum_c = db->checksum_d = checksum;
-    db->recovering = 0;
     rc = DQ_MUTANT(74) ? SQLITE_OK : newest_cookie(db, &db->cookie_c);
     db->cookie_d = db->cookie_c;
     if (rc) dq_poison(db);

@@ -351,14 +351,14 @@ uint64_t dq_gen_file_checksum(const dq_gen *gen, uint32_t page_count) {
   return sum;
 }
 
-static int load_sums(dq_gen *gen, uint32_t page_count, int recovering) {
+static int load_sums(dq_gen *gen, uint32_t page_count) {
   uint8_t header[DQ_SUMS_HEADER];
   dq_stat st;
   if (dq_file_read(gen->sums_fd, header, sizeof header, 0) != sizeof header) return SQLITE_CORRUPT;
   if (dq_sums_check(header, gen->page_size) != SQLITE_OK) return SQLITE_CORRUPT;
   if (dq_file_stat(gen->sums_fd, &st) < 0) return SQLITE_IOERR_FSTAT;
   int64_t stored = (st.size - DQ_SUMS_HEADER) / 8;
-  if (stored < page_count && !recovering) return SQLITE_CORRUPT;
+  if (stored < page_count) return SQLITE_CORRUPT;
   if (stored > gen->file_pages) stored = gen->file_pages;
   int rc = dq_gen_sums_reserve(gen, (uint32_t)stored > page_count ? (uint32_t)stored : page_count);
   if (rc) return rc;
@@ -366,7 +366,7 @@ static int load_sums(dq_gen *gen, uint32_t page_count, int recovering) {
   return got == stored * 8 ? SQLITE_OK : SQLITE_IOERR_READ;
 }
 
-static int load(dq_gen *gen, uint32_t page_count, int recovering) {
+static int load(dq_gen *gen, uint32_t page_count) {
   dq_stat st;
   uint8_t head[100];
   if (dq_file_stat(gen->fd, &st) < 0) return SQLITE_IOERR_FSTAT;
@@ -375,12 +375,12 @@ static int load(dq_gen *gen, uint32_t page_count, int recovering) {
   gen->file_pages = (uint32_t)pages;
   int64_t got = dq_file_read(gen->fd, head, sizeof head, 0);
   if (got < 0) return SQLITE_IOERR_READ;
-  if (!recovering && (got != sizeof head || dq_page1_page_size(head) != gen->page_size)) return SQLITE_NOTADB;
-  if (gen->file_pages < page_count && !recovering) return SQLITE_CORRUPT;
-  return load_sums(gen, page_count, recovering);
+  if (got != sizeof head || dq_page1_page_size(head) != gen->page_size) return SQLITE_NOTADB;
+  if (gen->file_pages < page_count) return SQLITE_CORRUPT;
+  return load_sums(gen, page_count);
 }
 
-int dq_gen_open(const char *path, const char *sums_path, uint32_t page_size, uint32_t page_count, int recovering, dq_gen **out) {
+int dq_gen_open(const char *path, const char *sums_path, uint32_t page_size, uint32_t page_count, dq_gen **out) {
   dq_gen *gen = dq_zalloc(sizeof *gen);
   if (!gen) return SQLITE_NOMEM;
   int rc = SQLITE_CANTOPEN;
@@ -389,7 +389,7 @@ int dq_gen_open(const char *path, const char *sums_path, uint32_t page_size, uin
   gen->sums_fd = -1;
   gen->fd = dq_file_open(path, DQ_OPEN_READ | DQ_OPEN_WRITE, 0);
   if (gen->fd >= 0) gen->sums_fd = dq_file_open(sums_path, DQ_OPEN_READ | DQ_OPEN_WRITE, 0);
-  if (gen->sums_fd >= 0) rc = load(gen, page_count, recovering);
+  if (gen->sums_fd >= 0) rc = load(gen, page_count);
   if (rc) {
     dq_gen_free(gen);
     return rc;

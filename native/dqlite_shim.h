@@ -31,7 +31,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DQ_ABI_VERSION 4
+#define DQ_ABI_VERSION 5
 #define DQ_EXPORT __attribute__((visibility("default")))
 
 /* Extended result codes of the IOERR class: SQLite rolls the transaction back
@@ -186,10 +186,9 @@ typedef struct dq_db_config {
   uint32_t page_size;          /* 512..65536, power of two; must match the file */
   const char *path;            /* absolute; what connections open with vfs=dqlite */
   const char *sums_path;
-  uint32_t page_count;         /* of the last finished checkpoint; the file may be longer after a crash */
-  uint32_t recovering;         /* 1: the last checkpoint did not finish: page checksums of the file are
-                               ** not believed and apply verifies nothing until dq_db_recovered() */
-  uint64_t checksum;           /* of the database at the last finished checkpoint; verified against sums when not recovering */
+  uint32_t page_count;         /* of the last finished checkpoint; the file may be longer */
+  uint32_t reserved;
+  uint64_t checksum;           /* of the database at the last finished checkpoint; verified against sums */
   uint64_t max_transaction_bytes; /* pages of one transaction: DQ_TOO_LARGE beyond */
   uint64_t max_undecided_bytes;   /* drafts above c: beyond, the slot is granted to nobody */
   uint64_t max_version_bytes;     /* versions held for readers alone: beyond, the oldest are revoked */
@@ -229,6 +228,8 @@ typedef struct dq_db_state {
 DQ_EXPORT int dq_db_create_files(const char *path, const char *sums_path, uint32_t page_size, uint32_t auto_vacuum, uint64_t *checksum);
 
 /* Opens the files and registers the path. c = d = 1, not leading, not serving.
+** The files hold one state: a checkpoint that a crash interrupted is finished
+** first, from the copies that the caller kept (dq_db_checkpoint).
 ** SQLITE_CANTOPEN, SQLITE_NOTADB (magic, page size), SQLITE_CORRUPT (sums or
 ** page 1 do not match, file shorter than page_count), SQLITE_MISUSE (path is
 ** open already), SQLITE_NOMEM. */
@@ -245,9 +246,6 @@ DQ_EXPORT int dq_db_set_serving(dq_db *, int rc);
 /* While rc != 0 nobody gets the slot: requests and blocking handles answer rc
 ** (SQLITE_FULL: the log has no room). Who has it may still draft; waiters wait. */
 DQ_EXPORT int dq_db_set_drafting(dq_db *, int rc);
-/* Ends `recovering`: recomputes the database checksum from store and sums and
-** compares: SQLITE_CORRUPT when different. expected 0: not compared. */
-DQ_EXPORT int dq_db_recovered(dq_db *, uint64_t expected_checksum);
 
 /* Plain handles at level Linearizable take their snapshot without asking until
 ** this moment of now_ns(); after it they call read_barrier. 0: always ask.

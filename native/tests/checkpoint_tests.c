@@ -2,7 +2,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "harness.h"
+#include "redo.h"
 
 static void start(node *n, conn *w, uint32_t page_size, uint32_t auto_vacuum) {
   node_start(n, "ckpt", page_size, auto_vacuum);
@@ -16,6 +16,15 @@ static void start(node *n, conn *w, uint32_t page_size, uint32_t auto_vacuum) {
 static void write_committed(conn *w, const char *sql) {
   OK(write_own(w, sql));
   replicate_all(w->n, NULL);
+}
+
+static void damage(const char *path, off_t offset) {
+  int fd = open(path, O_RDWR);
+  uint8_t byte;
+  CHECK(pread(fd, &byte, 1, offset) == 1);
+  byte ^= 1;
+  CHECK(pwrite(fd, &byte, 1, offset) == 1);
+  close(fd);
 }
 
 #define SUM "SELECT sum(length(b) * a) + count(*) FROM t"
@@ -204,16 +213,88 @@ TEST(A_pending_tail_shrunk_in_memory_is_forgotten) {
   node_stop(&n);
 }
 
-/* ---- damage ---------------------------------------------------------------------------------- */
+/* ---- what the caller is told and does for a checkpoint ---------------------------------------- */
 
-static void damage(const char *path, off_t offset) {
-  int fd = open(path, O_RDWR);
-  uint8_t byte;
-  CHECK(pread(fd, &byte, 1, offset) == 1);
-  byte ^= 1;
-  CHECK(pwrite(fd, &byte, 1, offset) == 1);
-  close(fd);
+/* Polls and commits one batch; its pages. */
+static uint32_t commit_batch(node *n, uint32_t *pages) {
+  dq_batch *b;
+  OK(dq_db_poll(n->db, 1 << 20, &b));
+  uint32_t count = b->pages;
+  memcpy(pages, b->page_numbers, count * sizeof *pages);
+  OK(dq_db_commit(n->db, b->lsn_last));
+  dq_batch_free(b);
+  return count;
 }
+
+TEST(The_pages_of_a_checkpoint_are_listed_exactly) {
+  node n;
+  conn w;
+  dq_snapshot *s;
+  uint64_t lsn;
+  uint32_t written[64], listed[64], count;
+  start(&n, &w, 1024, 0);
+  OK(node_checkpoint(&n));
+  OK(dq_db_checkpoint_pages(n.db, node_state(&n).c, listed, 64, &count));
+  EQ(0, count);
+  OK(write_own(&w, "UPDATE t SET b = randomblob(600) WHERE a IN (5, 60, 150)"));
+  OK(dq_db_checkpoint_pages(n.db, node_state(&n).c, listed, 64, &count));
+  EQ(0, count); /* a draft is none of them */
+  uint32_t pages = commit_batch(&n, written);
+  CHECK(pages >= 3);
+  OK(dq_snapshot_open(n.db, &s, &lsn, NULL, NULL));
+  write_committed(&w, "UPDATE t SET b = randomblob(600) WHERE a IN (5, 6, 100)");
+  OK(dq_db_checkpoint_pages(n.db, lsn, listed, 64, &count));
+  EQ(pages, count);
+  CHECK(memcmp(listed, written, pages * sizeof *listed) == 0);
+  memset(listed, 0, sizeof listed);
+  OK(dq_db_checkpoint_pages(n.db, lsn, listed, 2, &count));
+  EQ(pages, count); /* how many there are, not how many fit */
+  CHECK(memcmp(listed, written, 2 * sizeof *listed) == 0 && listed[2] == 0);
+  OK(dq_db_checkpoint_pages(n.db, lsn, NULL, 0, &count));
+  EQ(pages, count);
+  OK(dq_db_checkpoint(n.db, lsn, 0, NULL, NULL));
+  OK(dq_db_checkpoint_done(n.db, lsn));
+  OK(dq_db_checkpoint_pages(n.db, lsn, listed, 64, &count));
+  EQ(0, count);
+  OK(dq_db_checkpoint_pages(n.db, node_state(&n).c, listed, 64, &count));
+  CHECK(count > 0); /* what was committed behind it */
+  dq_snapshot_close(s);
+  conn_close(&w);
+  node_stop(&n);
+}
+
+TEST(Pages_that_the_caller_filed_are_left_as_they_are) {
+  static uint8_t page[1024];
+  node n, again;
+  conn w;
+  dq_snapshot *view;
+  redo copies = {0};
+  start(&n, &w, 1024, 0);
+  OK(node_checkpoint(&n));
+  write_committed(&w, "INSERT INTO t(b) VALUES(randomblob(20000))");
+  write_committed(&w, "UPDATE t SET b = randomblob(600)"); /* up to the last page of the file */
+  OK(dq_snapshot_open(n.db, &view, &copies.lsn, &copies.page_count, &copies.checksum));
+  OK(redo_take(&copies, &n, view, 1));
+  dq_snapshot_close(view);
+  CHECK(copies.pages[0] < copies.filed_from && copies.filed_from < copies.page_count);
+  redo_extend(&copies, n.db->gen->fd);
+  off_t first = (off_t)(copies.filed_from - 1) * 1024, last = (off_t)(copies.page_count - 1) * 1024;
+  damage(n.path, first), damage(n.path, last);
+  OK(dq_db_checkpoint(n.db, copies.lsn, copies.filed_from, &n.config.page_count, &n.config.checksum));
+  OK(dq_db_checkpoint_done(n.db, copies.lsn));
+  EQ(DQ_PAGE_ROT, dq_db_page(n.db, copies.filed_from, page));
+  EQ(DQ_PAGE_ROT, dq_db_page(n.db, copies.page_count, page));
+  damage(n.path, first), damage(n.path, last);
+  same_as_file(&n, n.path);
+  node_copy_files(&n, &again, "ckpt2");
+  node_open(&again); /* their checksums are there */
+  same_image(&n, &again);
+  redo_free(&copies);
+  conn_close(&w);
+  node_stop(&n), node_stop(&again);
+}
+
+/* ---- damage ---------------------------------------------------------------------------------- */
 
 TEST(Rot_in_a_page_is_an_error_and_reported) {
   node n;

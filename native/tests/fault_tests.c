@@ -3,7 +3,7 @@
 #include <sched.h>
 #include <unistd.h>
 
-#include "harness.h"
+#include "redo.h"
 
 static void start(node *n, conn *w, uint32_t page_size, uint32_t auto_vacuum) {
   node_start(n, "ckpt", page_size, auto_vacuum);
@@ -288,50 +288,65 @@ static entry take_entry(node *n) {
   return e;
 }
 
-TEST(A_crash_at_any_call_of_a_checkpoint_is_repaired_by_replay) {
-  faults_on();
-  for (int at = 1;; at++) {
-    node n, crashed = {0};
-    conn w;
-    entry log[4];
-    start(&n, &w, 1024, 0);
-    OK(node_checkpoint(&n)); /* config: the last finished one */
-    OK(write_own(&w, "UPDATE t SET b = randomblob(700) WHERE a % 20 = 0"));
-    log[0] = take_entry(&n);
-    OK(write_own(&w, "INSERT INTO t(b) VALUES(randomblob(20000))"));
-    log[1] = take_entry(&n);
-    OK(write_own(&w, "DELETE FROM t WHERE a > 100"));
-    OK(write_own(&w, "VACUUM"));
-    log[2] = take_entry(&n);
-    OK(write_own(&w, "CREATE TABLE u AS SELECT * FROM t"));
-    log[3] = take_entry(&n);
-    uint64_t lsn = node_state(&n).c;
-    atomic_store(&fault.calls, 0);
-    fault.snapped = &n;
-    fault.copy = &crashed;
-    fault.snap_at = at;
-    uint32_t count;
-    uint64_t sum;
-    OK(dq_db_checkpoint(n.db, lsn, 0, &count, &sum));
-    int calls = atomic_load(&fault.calls);
-    fault.snap_at = 0;
-    if (at > calls) node_copy_files(&n, &crashed, "crash"); /* written, but "done" was lost */
-    crashed.config.recovering = 1;
-    node_open(&crashed);
-    EQ(SQLITE_MISUSE, dq_db_lead(crashed.db, 1));
-    for (int i = 0; i < 4; i++) {
-      OK(dq_db_apply(crashed.db, log[i].pages, log[i].numbers, log[i].images, log[i].page_count, log[i].checksum, NULL));
-      free(log[i].numbers);
-      free(log[i].images);
-    }
-    EQ(SQLITE_CORRUPT, dq_db_recovered(crashed.db, log[3].checksum ^ 1));
-    OK(dq_db_recovered(crashed.db, log[3].checksum));
-    same_image(&n, &crashed);
-    OK(node_checkpoint(&crashed));
-    same_image(&n, &crashed);
-    conn_close(&w);
-    node_stop(&n), node_stop(&crashed);
-    if (at > calls) break;
+/* n's four entries; the snapshot is that of the state after `target` of them. */
+static void write_entries(node *n, conn *c, entry *log, int target, dq_snapshot **view, redo *copies) {
+  static const char *const sql[4] = {
+      "UPDATE t SET b = randomblob(700) WHERE a % 20 = 0",
+      "INSERT INTO t(b) VALUES(randomblob(20000))", /* the database grows */
+      "DELETE FROM t WHERE a > 100",                /* and shrinks */
+      "CREATE TABLE u AS SELECT * FROM t",
+  };
+  for (int i = 0; i < 4; i++) {
+    OK(write_own(c, sql[i]));
+    if (i == 2) OK(write_own(c, "VACUUM"));
+    log[i] = take_entry(n);
+    if (i + 1 == target) OK(dq_snapshot_open(n->db, view, &copies->lsn, &copies->page_count, &copies->checksum));
   }
+}
+
+/* A crash before the at-th call of a checkpoint; 0 when it has fewer calls. */
+static int crash_in_checkpoint(int target, int extends, int at) {
+  node n, crashed = {0};
+  conn w;
+  entry log[4];
+  dq_snapshot *view;
+  redo copies = {0};
+  start(&n, &w, 1024, 0);
+  OK(node_checkpoint(&n)); /* config: the last finished one */
+  write_entries(&n, &w, log, target, &view, &copies);
+  OK(redo_take(&copies, &n, view, extends));
+  fault.snapped = &n;
+  fault.copy = &crashed;
+  fault.snap_at = at;
+  atomic_store(&fault.calls, 0);
+  redo_extend(&copies, n.db->gen->fd);
+  int added = atomic_load(&fault.calls); /* now the target is durable */
+  OK(dq_db_checkpoint(n.db, copies.lsn, copies.filed_from, NULL, NULL));
+  int calls = atomic_load(&fault.calls);
+  fault.snap_at = 0;
+  if (at > calls) node_copy_files(&n, &crashed, "crash"); /* written, but "done" was lost */
+  if (at > added) redo_restore(&copies, &crashed);
+  node_open(&crashed);
+  for (int i = 0; i < 4; i++) {
+    if (i >= (at > added ? target : 0)) OK(dq_db_apply(crashed.db, log[i].pages, log[i].numbers, log[i].images, log[i].page_count, log[i].checksum, NULL));
+    free(log[i].numbers);
+    free(log[i].images);
+  }
+  same_image(&n, &crashed);
+  OK(node_checkpoint(&crashed));
+  same_image(&n, &crashed);
+  dq_snapshot_close(view);
+  redo_free(&copies);
+  conn_close(&w);
+  node_stop(&n), node_stop(&crashed);
+  return at <= calls;
+}
+
+TEST(A_crash_at_any_call_of_a_checkpoint_is_repaired_from_copies) {
+  faults_on();
+  for (int target = 1; target <= 4; target++)
+    for (int extends = 0; extends < 2; extends++)
+      for (int at = 1; crash_in_checkpoint(target, extends, at); at++) {
+      }
   faults_off();
 }

@@ -110,7 +110,6 @@ static void choose_input(node *n) {
     if (pick(8) == 0) n->config.checksum ^= 1;
   }
   if (pick(8) == 0) n->config.page_size = 256u << pick(10);
-  n->config.recovering = pick(3) == 0;
   n->config.max_transaction_bytes = 16 << 20;
   store(n->path, &db);
   store(n->sums, &sums);
@@ -162,7 +161,6 @@ static void one_input(void) {
   if (rc) return;
   opened++;
   for (uint32_t i = pick(3); i > 0; i--) apply_something(&n);
-  if (n.config.recovering) only_codes(dq_db_recovered(n.db, pick(2) ? 0 : n.config.checksum));
   OK(dq_db_set_serving(n.db, 0));
   if (dq_db_lead(n.db, 1) == SQLITE_OK) {
     led++;

@@ -117,8 +117,7 @@ typedef struct world {
   int checkpointing;
   struct { /* a checkpoint that is written, or partly: `head` > done */
     int head;
-    uint64_t lsn, checksum; /* lsn 0: it can no longer be done */
-    uint32_t pages;
+    uint64_t lsn; /* 0: it can no longer be done */
   } target;
   int timeouts;
   int crash_in; /* calls of A's files until a crash is tried; 0: none */
@@ -165,7 +164,7 @@ void op_checkpoint(void);
 void op_checkpoint_done(void);
 void op_snapshot(void);
 void close_snapshots(void);
-void check_crash(int power_cut); /* a copy of A's files, replayed, is A */
+void check_crash(int power_cut); /* a copy of A's files, mended and with the log replayed, is A */
 void op_restart(void);
 
 /* --- model_actor.c: connections ---------------------------------------------------------------------- */

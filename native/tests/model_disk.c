@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "model.h"
+#include "redo.h"
 
 /* ---- writes that are not flushed yet ----------------------------------------------------- */
 
@@ -33,8 +34,11 @@ static void forget(struct file *f) {
   f->newest = NULL;
 }
 
+static redo copies; /* of the checkpoint to w.target.head */
+
 void disk_forget(void) {
   for (int i = 0; i < 2; i++) forget(&files[i]);
+  redo_free(&copies);
 }
 
 static void note_write(struct file *f, const disk_event *e) {
@@ -109,41 +113,68 @@ void disk_call(const disk_event *e) {
 
 /* ---- checkpoints --------------------------------------------------------------------------------- */
 
-void op_checkpoint(void) {
-  if (w.checkpointing || w.reading_file || w.head == w.done) return;
-  dq_db_state s = node_state(&w.a);
-  uint64_t lsn = s.c;
+/* The state to be checkpointed, c or that of an export, and its copies. 0: none now. */
+static int choose_state(redo *next, int *head) {
+  dq_snapshot *c, *view;
+  OK(dq_snapshot_open(w.a.db, &c, &next->lsn, &next->page_count, &next->checksum));
+  view = c;
   for (int i = 0; i < MAX_SNAPSHOTS; i++)
-    if (w.snapshots[i].s && chance(2)) lsn = w.snapshots[i].lsn;
-  const struct state *state = find_state(lsn);
-  if (!state || state->head < w.target.head || lsn < s.checkpoint_lsn) return; /* never to an older state than the last target */
-  SAY("checkpoint of %llu", (unsigned long long)lsn);
-  int before = w.target.head;
-  w.checkpointing = 1;
-  w.target.head = state->head; /* durable before anything is written */
-  w.target.lsn = 0;
-  if (chance(4) == 0) w.crash_in = 1 + (int)chance(12);
+    if (w.snapshots[i].s && chance(2)) {
+      view = w.snapshots[i].s;
+      next->lsn = w.snapshots[i].lsn;
+      next->page_count = w.snapshots[i].pages;
+      next->checksum = w.snapshots[i].sum;
+    }
+  const struct state *state = find_state(next->lsn);
+  int fits = state && state->head >= w.target.head && next->lsn >= node_state(&w.a).checkpoint_lsn; /* never to an older state than the last target */
+  w.off++;
+  fits = fits && redo_take(next, &w.a, view, (int)chance(2)) == SQLITE_OK;
+  w.off--;
+  dq_snapshot_close(c);
+  if (!fits) redo_free(next);
+  else *head = state->head;
+  return fits;
+}
+
+/* What it adds is written first; then copies and target are durable, then it overwrites.
+** While it adds, c may move and the state's snapshots may end: SQLITE_BUSY, and nothing is overwritten. */
+static int checkpoint_to(redo *next, int head) {
   uint32_t pages;
   uint64_t checksum;
-  int rc = dq_db_checkpoint(w.a.db, lsn, 0, &pages, &checksum);
+  redo_extend(next, files[0].fd);
+  redo_free(&copies);
+  copies = *next;
+  w.target.head = head;
+  w.target.lsn = 0;
+  int rc = dq_db_checkpoint(w.a.db, copies.lsn, copies.filed_from, &pages, &checksum);
+  if (rc) return rc;
+  EQ(copies.page_count, pages);
+  CHECK(copies.checksum == checksum);
+  EQ(copies.listed, w.a.db->ckpt_count);
+  return SQLITE_OK;
+}
+
+void op_checkpoint(void) {
+  redo next = {0};
+  int head;
+  if (w.checkpointing || w.reading_file || w.head == w.done || !choose_state(&next, &head)) return;
+  SAY("checkpoint of %llu", (unsigned long long)next.lsn);
+  w.checkpointing = 1;
+  if (chance(4) == 0) w.crash_in = 1 + (int)chance(20);
+  int rc = checkpoint_to(&next, head);
   w.checkpointing = 0;
   w.crash_in = 0;
-  if (rc == SQLITE_BUSY || rc == DQ_SNAPSHOT_GONE) {
-    if (rc == SQLITE_BUSY) w.target.head = before;
-    return;
-  }
+  if (rc == SQLITE_BUSY || rc == DQ_SNAPSHOT_GONE) return;
   OK(rc);
-  w.target.lsn = lsn;
-  w.target.pages = pages;
-  w.target.checksum = checksum;
+  w.target.lsn = copies.lsn;
   w.did.checkpoints++;
 }
 
 void op_checkpoint_done(void) {
   SAY("checkpoint done");
   if (w.checkpointing || !w.target.lsn) return;
-  w.a.config.page_count = w.target.pages;
-  w.a.config.checksum = w.target.checksum;
+  w.a.config.page_count = copies.page_count;
+  w.a.config.checksum = copies.checksum;
   w.done = w.target.head;
   OK(dq_db_checkpoint_done(w.a.db, w.target.lsn));
   w.target.lsn = 0;
@@ -189,10 +220,19 @@ void close_snapshots(void) {
 
 /* ---- crashes -------------------------------------------------------------------------------------------- */
 
+/* What a node does before it opens its files; returns the entry that they hold then. */
+static int mend(node *n) {
+  if (w.target.head > w.done) {
+    redo_restore(&copies, n);
+    return w.target.head;
+  }
+  if (chance(2)) redo_cut(n); /* else the tail is ignored */
+  return w.done;
+}
+
 /* The log, as far as it is known to be committed. */
 static void replay(node *n, int from, int to) {
   for (int i = from; i < to; i++) OK(dq_db_apply(n->db, w.log[i].pages, w.log[i].numbers, w.log[i].images, w.log[i].page_count, w.log[i].checksum, NULL));
-  OK(dq_db_recovered(n->db, to > from ? w.log[to - 1].checksum : n->config.checksum));
   OK(dq_db_set_serving(n->db, 0));
 }
 
@@ -218,14 +258,11 @@ void check_crash(int power_cut) {
     cut_power(&files[0], copy.path);
     cut_power(&files[1], copy.sums);
   }
-  int to = w.head - (w.head > w.target.head ? (int)chance((uint32_t)(w.head - w.target.head + 1)) : 0); /* at least the target is replayed */
-  copy.config.recovering = w.target.head > w.done;
+  int from = mend(&copy), to = w.head - (int)chance((uint32_t)(w.head - from + 1));
   node_open(&copy);
-  replay(&copy, w.done, to);
-  if (to == w.head) {
-    same_image(&w.a, &copy);
-    dump_is_the_twins(&copy);
-  }
+  replay(&copy, from, to);
+  same_image(&copy, to == w.head ? &w.a : &copy); /* in any case every page has its checksum */
+  if (to == w.head) dump_is_the_twins(&copy);
   node_stop(&copy);
   w.did.crashes++;
   w.off--;
@@ -243,8 +280,9 @@ void op_restart(void) {
   node_stop(&w.a);
   cut_power(&files[0], w.a.path);
   cut_power(&files[1], w.a.sums);
+  w.done = w.target.head = mend(&w.a);
   disk_forget();
-  w.a.config.recovering = w.target.head > w.done;
+  forget_entries(w.done);
   node_open(&w.a);
   replay(&w.a, w.done, w.head);
   w.target.lsn = 0;

@@ -11,7 +11,7 @@ public static class ShimRuntime
     /// <summary>The name under which the VFS is registered: <c>Vfs=dqlite</c> in a connection string.</summary>
     public const string VfsName = "dqlite";
 
-    internal const uint AbiVersion = 4;
+    internal const uint AbiVersion = 5;
 
     private const string MessagePrefix = "dqlite: ";
 

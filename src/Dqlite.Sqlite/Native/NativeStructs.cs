@@ -74,7 +74,7 @@ internal unsafe struct NativeDatabaseConfig
     public byte* Path;
     public byte* SumsPath;
     public uint PageCount;
-    public uint Recovering;
+    public uint Reserved;
     public ulong Checksum;
     public ulong MaxTransactionBytes;
     public ulong MaxUndecidedBytes;
