@@ -1,8 +1,9 @@
 namespace Dqlite.Load.Output;
 
-/// <summary>A logarithmic axis, from one place on the page to another. It ends at the next lines below and above the values.</summary>
+/// <summary>A logarithmic axis, from one place on the page to another, with some room at both ends.</summary>
 internal sealed class LogAxis
 {
+    private const double Margin = 1.4;
     private static readonly double[] Labelled = [1, 2, 5];
     private readonly int _from;
     private readonly int _to;
@@ -13,8 +14,8 @@ internal sealed class LogAxis
     {
         (_from, _to) = (from, to);
         var positive = values.Where(value => value > 0).DefaultIfEmpty(1).ToArray();
-        _low = Floor(positive.Min());
-        _high = Floor(positive.Max()) + Decade(positive.Max());
+        _low = Floor(positive.Min() / Margin);
+        _high = Floor(positive.Max() * Margin) + Decade(positive.Max() * Margin);
     }
 
     public double At(double value)

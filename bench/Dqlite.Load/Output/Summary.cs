@@ -12,6 +12,8 @@ internal sealed record SummaryLine(SeriesKey Key, Func<Func<Point, double>, doub
     public double CommitsPerSecond => Of(point => point.CommitsPerSecond);
 
     public double P50Us => Of(point => point.P50Us);
+
+    public double P99Us => Of(point => point.P99Us);
 }
 
 /// <summary>What all rounds came to.</summary>
