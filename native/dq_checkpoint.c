@@ -16,6 +16,7 @@
 #include "dq_internal.h"
 
 #define RUN_BYTES (256 * 1024)
+#define PACED_PAGES 32   /* random writes that are on their way to the disk together: the log's flushes wait behind them */
 #define LOCKED_PAGES 512 /* pages looked at in one critical section */
 
 void dq_checkpoint_forget(dq_db *db) {
@@ -121,7 +122,7 @@ static void grace_period(dq_db *db) {
 /* ---- step 4 -------------------------------------------------------------------------------- */
 
 static int write_pages(dq_db *db, uint8_t *run, uint32_t pages, uint32_t filed_from) {
-  uint32_t size = db->page_size, max = RUN_BYTES / size;
+  uint32_t size = db->page_size, max = RUN_BYTES / size, unpaced = 0;
   while (filed_from && pages && db->ckpt[pages - 1].page >= filed_from) pages--;
   for (uint32_t i = 0, n; i < pages; i += n) {
     for (n = 0; i + n < pages && n < max && db->ckpt[i + n].page == db->ckpt[i].page + n; n++) {
@@ -130,6 +131,10 @@ static int write_pages(dq_db *db, uint8_t *run, uint32_t pages, uint32_t filed_f
       if (rc) return rc;
     }
     if (dq_file_write(db->ckpt_gen->fd, run, (int64_t)n * size, (int64_t)(db->ckpt[i].page - 1) * size) < 0) return SQLITE_IOERR_WRITE;
+    if ((unpaced += n) >= PACED_PAGES) {
+      dq_file_pace(db->ckpt_gen->fd);
+      unpaced = 0;
+    }
   }
   return SQLITE_OK;
 }

@@ -36,6 +36,10 @@ typedef struct dq_cond { /* what wait and wake_all of the table are given */
 DQ_HIDDEN void dq_cond_init(dq_cond *);
 DQ_HIDDEN void dq_cond_destroy(dq_cond *);
 
+/* Waits until what was written to the file is on its way, and no longer queued in
+** front of others. Not durability: dq_file_sync is. */
+DQ_HIDDEN void dq_file_pace(int fd);
+
 /* --- dq_hash.c ------------------------------------------------------------- */
 DQ_HIDDEN uint64_t dq_xxh64(const void *data, size_t n, uint64_t seed);
 

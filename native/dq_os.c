@@ -231,6 +231,10 @@ int64_t dq_file_write(int fd, const void *buf, int64_t n, int64_t offset) {
 ** system calls it saves. */
 #define WRITEV_COPY_MAX (1 << 20)
 
+void dq_file_pace(int fd) {
+  if (dq_sys.pwrite == sys_pwrite) sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+}
+
 int64_t dq_file_writev(int fd, const void *const *bufs, const int64_t *sizes, int n, int64_t offset) {
   int64_t total = 0, done = 0;
   for (int i = 0; i < n; i++) total += sizes[i];

@@ -38,7 +38,8 @@ internal static class RedoFile
     /// <exception cref="DurableIOException">Nothing was lost: the database file is untouched.</exception>
     internal static void Write(IFileSystem files, string path, LogIndex target, IPageSnapshot view, ReadOnlySpan<uint> pages, uint filePages)
     {
-        using var file = files.Open(path, DurableFileMode.Read | DurableFileMode.Write | DurableFileMode.Create);
+        files.Open(path, DurableFileMode.Read | DurableFileMode.Write | DurableFileMode.Create).Dispose();
+        using var file = files.OpenForAppends(path); // in pieces of its own buffer: one large flush would keep the log waiting
         var table = new byte[pages.Length * RowSize];
         var end = WriteCopies(file, view, pages, filePages, table);
         var header = new byte[HeaderSize];
