@@ -26,8 +26,7 @@ internal sealed class CheckpointRun(IFileSystem files, CheckpointJob job)
 
     public CheckpointJob Job => job;
 
-    /// <summary>Whether the old state of the database file may be gone.</summary>
-    public bool HasBegunToWrite => _step > 2;
+    private bool HasBegunToWrite => _step > 2;
 
     /// <summary>Does the next step; true after the last one.</summary>
     public bool Step()
@@ -66,10 +65,35 @@ internal sealed class CheckpointRun(IFileSystem files, CheckpointJob job)
         }
     }
 
+    /// <summary>
+    /// Whether a step failed with the old state of the database file untouched, so that a later run begins anew: the view was given up to bound
+    /// memory (10762 when it is read, busy when it is written), or the disk is full.
+    /// </summary>
+    public bool IsPutOff(Exception exception) => exception switch
+    {
+        ShimException { ResultCode: ShimResult.Busy } => true,
+        ShimException { ResultCode: ShimResult.SnapshotGone } => !HasBegunToWrite,
+        DurableIOException { IsDiskFull: true } => !HasBegunToWrite,
+        _ => false,
+    };
+
+    /// <summary>Ends a run that is put off. The next one writes over NAME.redo, so a start must need nothing of it: neither the target nor the cut of the tail.</summary>
+    public void PutOff()
+    {
+        var database = job.Database;
+        using (var file = files.Open(job.Database.Path, DurableFileMode.Read | DurableFileMode.Write))
+        {
+            file.Sync();
+        }
+
+        database.MetaFile.Write(database.Meta with { CheckpointTarget = database.Meta.CheckpointDone, File = files.GetState(database.Files.DatabasePath) });
+    }
+
     private void WriteCopies()
     {
         var view = job.View;
         _pages = Array.FindAll(job.Database.Pages.CheckpointPages(view.Lsn), page => page <= view.PageCount);
+        view.ReadPage(1, new byte[view.PageSize]); // Of a view that was given up the list is too short: then this throws.
         _filePages = (uint)(files.GetState(job.Database.Path).SizeBytes / view.PageSize);
         RedoFile.Write(files, job.Database.Files.RedoPath, job.Index, view, _pages, _filePages);
     }

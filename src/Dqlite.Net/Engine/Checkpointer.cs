@@ -67,22 +67,12 @@ internal sealed class Checkpointer(NodeContext node) : INodeWork, IDisposable
 
         try
         {
-            if (run.Step())
+            if (Advance(run))
             {
                 End(run);
             }
 
             return NodeWork.Again;
-        }
-        catch (ShimException exception) when (exception.ResultCode == ShimResult.Busy)
-        {
-            // Its view was given up to bound memory before a page was written; a later checkpoint begins anew.
-            End(run);
-        }
-        catch (DurableIOException exception) when (exception.IsDiskFull && !run.HasBegunToWrite)
-        {
-            // The database file is as it was: a later checkpoint tries again.
-            End(run);
         }
         catch (Exception) when (run.Job.Database.IsStopped)
         {
@@ -98,6 +88,19 @@ internal sealed class Checkpointer(NodeContext node) : INodeWork, IDisposable
         }
 
         return NodeWork.Again;
+    }
+
+    private static bool Advance(CheckpointRun run)
+    {
+        try
+        {
+            return run.Step();
+        }
+        catch (Exception exception) when (run.IsPutOff(exception))
+        {
+            run.PutOff();
+            return true;
+        }
     }
 
     private CheckpointRun? Next()

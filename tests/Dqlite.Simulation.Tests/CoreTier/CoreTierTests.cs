@@ -119,6 +119,53 @@ public sealed class CoreTierTests
     }
 
     [Test]
+    public void A_crash_in_the_checkpoint_after_one_that_was_put_off_loses_nothing([Range(1, 6)] int operation)
+    {
+        _leader.Checkpoint();
+        using var connection = _tier.Connect(_leader.Database);
+        var log = new List<LogEntry>();
+        Append(connection, log, 1);
+        var job = _leader.Database.BeginCheckpoint()!;
+        var putOff = new CheckpointRun(_leader.Machine.Disk, job);
+        for (var step = 0; step < 3; step++)
+        {
+            putOff.Step();
+        }
+
+        job.View.Dispose(); // as if it had been given up
+        Append(connection, log, 2);
+        var refusal = Assert.Throws<ShimException>(() => putOff.Step())!;
+        Assert.That((refusal.ResultCode, putOff.IsPutOff(refusal)), Is.EqualTo((ShimResult.Busy, true)));
+        putOff.PutOff();
+        var meta = _leader.Database.Meta;
+        Assert.That((meta.CheckpointTarget, meta.File), Is.EqualTo((meta.CheckpointDone, _leader.Machine.Disk.GetState(_leader.Database.Path))));
+        _leader.Database.IsCheckpointing = false;
+
+        var image = _tier.Image(_leader.Database);
+        _leader.Machine.CrashAtOperation = _leader.Machine.Operations + operation;
+        Assert.That(_leader.Checkpoint, Throws.Exception);
+        _leader.Restart();
+        log.ForEach(entry => Apply(_leader, entry));
+        Assert.That(_tier.Image(_leader.Database), Is.EqualTo(image));
+    }
+
+    [Test]
+    public void A_view_that_is_gone_puts_the_checkpoint_off_until_pages_are_overwritten()
+    {
+        var job = _leader.Database.BeginCheckpoint()!;
+        using var view = job.View;
+        var run = new CheckpointRun(_leader.Machine.Disk, job);
+        var gone = new ShimException(ShimResult.SnapshotGone, "read a page", "test.db");
+        Assert.That(run.IsPutOff(gone), Is.True);
+        for (var step = 0; step < 3; step++)
+        {
+            run.Step();
+        }
+
+        Assert.That(run.IsPutOff(gone), Is.False);
+    }
+
+    [Test]
     public void A_closed_database_gets_no_connection()
     {
         _follower.Dispose();
@@ -129,6 +176,13 @@ public sealed class CoreTierTests
     {
         using var connection = _tier.Connect(_leader.Database);
         return Write(connection, [.. _tier.Setup(Shape)]);
+    }
+
+    private void Append(ISimConnection connection, List<LogEntry> log, int value)
+    {
+        Write(connection, new Op(OpKind.Append, 1, value), new Op(OpKind.WriteBlob, 1, value, 9000 * value));
+        log.Add(_leader.Propose()!);
+        Apply(_leader, log[^1]);
     }
 
     private ulong Write(ISimConnection connection, params Op[] ops)
