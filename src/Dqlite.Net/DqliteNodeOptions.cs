@@ -75,10 +75,10 @@ public sealed record DqliteNodeOptions
     public long SegmentBytes { get; init; } = 16L << 20;
 
     /// <summary>Log bytes that start a checkpoint.</summary>
-    public long CheckpointLogBytes { get; init; } = 32L << 20;
+    public long CheckpointLogBytes { get; init; } = 8L << 20;
 
     /// <summary>Log bytes kept behind the checkpoint for followers that were away.</summary>
-    public long RetainedLogBytes { get; init; } = 32L << 20;
+    public long RetainedLogBytes { get; init; } = 8L << 20;
 
     /// <summary>Recent log entries kept in memory.</summary>
     public long LogCacheBytes { get; init; } = 1L << 20;

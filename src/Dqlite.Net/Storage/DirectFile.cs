@@ -24,6 +24,12 @@ internal sealed class DirectFile : IDurableFile
     private const int MaxCapacity = 64 * BlockBytes;
     private const int InvalidArgument = 22;
 
+    /// <summary>Buffers of closed files: pinned ones are collected late.</summary>
+    private const int MaxSpareBuffers = 4;
+
+    private static readonly Lock SpareGate = new();
+    private static readonly Stack<byte[]> Spares = new();
+
     private readonly IDurableFile _file;
     private readonly IDurableFile _direct;
     private readonly Lock _gate = new();
@@ -143,6 +149,30 @@ internal sealed class DirectFile : IDurableFile
     {
         _direct.Dispose();
         _file.Dispose();
+        lock (_gate)
+        {
+            GiveBack(_memory);
+            (_memory, _capacity, _used, _written) = ([], 0, 0, 0);
+        }
+    }
+
+    private static void GiveBack(byte[] memory)
+    {
+        lock (SpareGate)
+        {
+            if (memory.Length == MaxCapacity + BlockBytes && Spares.Count < MaxSpareBuffers)
+            {
+                Spares.Push(memory);
+            }
+        }
+    }
+
+    private static byte[] Take(int capacity)
+    {
+        lock (SpareGate)
+        {
+            return capacity == MaxCapacity && Spares.TryPop(out var spare) ? spare : GC.AllocateUninitializedArray<byte>(capacity + BlockBytes, pinned: true);
+        }
     }
 
     private int ReadStaged(Span<byte> destination, long offset)
@@ -233,8 +263,8 @@ internal sealed class DirectFile : IDurableFile
             return;
         }
 
-        var capacity = Math.Min(MaxCapacity, Math.Max(wanted, 2 * _capacity));
-        var memory = GC.AllocateUninitializedArray<byte>(capacity + BlockBytes, pinned: true);
+        var capacity = wanted == FirstCapacity ? FirstCapacity : MaxCapacity;
+        var memory = Take(capacity);
         var origin = (int)(-Marshal.UnsafeAddrOfPinnedArrayElement(memory, 0) & (BlockBytes - 1));
         Buffer[.._used].CopyTo(memory.AsSpan(origin));
         (_memory, _origin, _capacity) = (memory, origin, capacity);
