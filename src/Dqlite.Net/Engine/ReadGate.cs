@@ -82,10 +82,11 @@ internal sealed class ReadGate(NodeContext node)
     }
 
     /// <summary>What the session has seen is committed, but this node may not have heard of it: asking for a read index makes the leader say so at once.</summary>
-    private async Task CatchUpAsync(long index)
+    private Task CatchUpAsync(long index)
     {
-        await Task.WhenAny(JoinNextRound(), WaitAppliedAsync(index)).ConfigureAwait(false);
-        await WaitAppliedAsync(index).ConfigureAwait(false);
+        // The answer itself is of no use: the read goes on when the entry is applied.
+        _ = JoinNextRound();
+        return WaitAppliedAsync(index);
     }
 
     /// <summary>Any thread: completes when this node has applied the index.</summary>

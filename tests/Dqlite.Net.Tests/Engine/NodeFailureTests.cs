@@ -22,6 +22,7 @@ internal sealed class NodeFailureTests : EngineFixture
         var heard = new ConcurrentQueue<DqliteLeader?>();
         failing.LeaderChanged += (_, leader) => heard.Enqueue(leader);
         var log = Path.Combine(failing.DataDirectory, "log");
+        faults.Fail(ShimOperation.Write, 1, InputOutput, sticky: true, log); // past the page cache a flush is a write
         faults.Fail(ShimOperation.DataSync, 1, InputOutput, sticky: true, log);
         faults.Fail(ShimOperation.Sync, 1, InputOutput, sticky: true, log);
 
