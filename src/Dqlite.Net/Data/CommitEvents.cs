@@ -43,7 +43,7 @@ internal sealed class CommitEvents : EventSource
     [Event(5)]
     public void LogWritten(long node, long index) => Write(5, node, index);
 
-    /// <summary>They are flushed, and the loop has been told.</summary>
+    /// <summary>They are flushed. The loop is told next, or taken by the same thread.</summary>
     [Event(6)]
     public void LogFlushed(long node, long index) => Write(6, node, index);
 

@@ -65,6 +65,14 @@ internal sealed class CheckpointRun(IFileSystem files, CheckpointJob job)
         }
     }
 
+    /// <summary>Does all steps that are left.</summary>
+    public void Finish()
+    {
+        while (!Step())
+        {
+        }
+    }
+
     /// <summary>
     /// Whether a step failed with the old state of the database file untouched, so that a later run begins anew: the view was given up to bound
     /// memory (10762 when it is read, busy when it is written), or the disk is full.
@@ -81,7 +89,7 @@ internal sealed class CheckpointRun(IFileSystem files, CheckpointJob job)
     public void PutOff()
     {
         var database = job.Database;
-        using (var file = files.Open(job.Database.Path, DurableFileMode.Read | DurableFileMode.Write))
+        using (var file = files.Open(database.Files.DatabasePath, DurableFileMode.Read | DurableFileMode.Write))
         {
             file.Sync();
         }
@@ -91,10 +99,15 @@ internal sealed class CheckpointRun(IFileSystem files, CheckpointJob job)
 
     private void WriteCopies()
     {
-        var view = job.View;
+        var (view, meta) = (job.View, job.Database.Meta);
+        if (meta.CheckpointTarget > meta.CheckpointDone)
+        {
+            throw new RaftInvariantException($"The checkpoint of database '{job.Database.Name}' to index {meta.CheckpointTarget} has not ended: its copies must not be written over.");
+        }
+
         _pages = Array.FindAll(job.Database.Pages.CheckpointPages(view.Lsn), page => page <= view.PageCount);
         view.ReadPage(1, new byte[view.PageSize]); // Of a view that was given up the list is too short: then this throws.
-        _filePages = (uint)(files.GetState(job.Database.Path).SizeBytes / view.PageSize);
+        _filePages = (uint)(files.GetState(job.Database.Files.DatabasePath).SizeBytes / view.PageSize);
         RedoFile.Write(files, job.Database.Files.RedoPath, job.Index, view, _pages, _filePages);
     }
 
@@ -110,7 +123,7 @@ internal sealed class CheckpointRun(IFileSystem files, CheckpointJob job)
         var run = ArrayPool<byte>.Shared.Rent(RunBytes);
         try
         {
-            using var file = files.Open(job.Database.Path, DurableFileMode.Read | DurableFileMode.Write);
+            using var file = files.Open(job.Database.Files.DatabasePath, DurableFileMode.Read | DurableFileMode.Write);
             for (var i = first; i < _pages.Length;)
             {
                 var begin = _pages[i];

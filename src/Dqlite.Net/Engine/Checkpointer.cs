@@ -6,7 +6,7 @@ namespace Dqlite.Net.Engine;
 /// <summary>
 /// Moves committed pages from the version store into the database files, beside the loop.
 /// </summary>
-internal sealed class Checkpointer(NodeContext node) : INodeWork, IDisposable
+internal sealed class Checkpointer(NodeContext node) : INodeWork
 {
     private readonly Lock _gate = new();
     private readonly Queue<CheckpointJob> _jobs = new();
@@ -28,17 +28,11 @@ internal sealed class Checkpointer(NodeContext node) : INodeWork, IDisposable
         _worker?.Wake();
     }
 
-    /// <summary>Carries out one checkpoint, on the caller's thread.</summary>
-    public static void Run(NodeContext node, CheckpointJob job)
-    {
-        var run = new CheckpointRun(node.Files, job);
-        while (!run.Step())
-        {
-        }
-    }
-
-    /// <summary>Ends the worker after the step that is running.</summary>
-    public void Dispose()
+    /// <summary>
+    /// Ends the worker after the step that is running; unless abruptly, also the checkpoint that it is in: what is left of it would mix two states in the
+    /// database file, and the copies that mend it are written over by the next one. On the loop's thread.
+    /// </summary>
+    public void Stop(bool abruptly)
     {
         lock (_gate)
         {
@@ -46,14 +40,26 @@ internal sealed class Checkpointer(NodeContext node) : INodeWork, IDisposable
         }
 
         _worker?.Stop();
-        _current?.Job.View.Dispose();
-        _current = null;
         foreach (var job in _jobs)
         {
             job.View.Dispose();
         }
 
         _jobs.Clear();
+        if (_current is not { } run)
+        {
+            return;
+        }
+
+        _current = null;
+        using (run.Job.View)
+        {
+            if (!abruptly)
+            {
+                run.Finish();
+                run.Job.Database.OnCheckpointed();
+            }
+        }
     }
 
     /// <inheritdoc/>

@@ -253,6 +253,7 @@ internal sealed class LogWriter : INodeWork, IDisposable
             _preparer?.Wake();
         }
 
+        CommitEvents.Log.LogFlushed(_telemetry.NodeId, last.Index.Value);
         var persisted = new NodeEvent(NodeEventKind.EntriesPersisted, null, last.Index.Value, last.Term.Value);
         if (HasNothingToDo())
         {
@@ -262,7 +263,6 @@ internal sealed class LogWriter : INodeWork, IDisposable
         {
             _inbox.Post(persisted);
         }
-        CommitEvents.Log.LogFlushed(_telemetry.NodeId, last.Index.Value);
     }
 
     private bool HasNothingToDo()

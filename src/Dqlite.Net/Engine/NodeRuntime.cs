@@ -87,9 +87,10 @@ internal sealed class NodeRuntime : ISharedNodeWork
     /// <inheritdoc/>
     public long RunOnce()
     {
-        if (RunShared() != NodeWork.Again || !_stopping)
+        var next = RunShared();
+        if (!_stopping)
         {
-            return _loop.NextDeadlineNs;
+            return next;
         }
 
         EndAndReport();
@@ -160,7 +161,7 @@ internal sealed class NodeRuntime : ISharedNodeWork
         Step(() => _node.Reads.Stop(reason));
         Step(() => _node.Requests.Stop(reason));
         Step(_node.Checkpoints.Stop);
-        Step(_checkpointer.Dispose);
+        Step(() => _checkpointer.Stop(_abrupt));
         Step(() => _node.LogWriter.Stop(_abrupt));
         if (!_abrupt)
         {
@@ -192,7 +193,7 @@ internal sealed class NodeRuntime : ISharedNodeWork
         {
             using (job.View)
             {
-                Checkpointer.Run(_node, job);
+                new CheckpointRun(_node.Files, job).Finish();
             }
         }
     }

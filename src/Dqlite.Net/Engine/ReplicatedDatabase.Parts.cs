@@ -3,7 +3,7 @@ using Dqlite.Sqlite;
 
 namespace Dqlite.Net.Engine;
 
-// Transactions of several entries (docs/decisions/0009): parts that take effect with the last one.
+// Transactions of several entries (docs/decisions/0012): parts that take effect with the last one.
 internal sealed partial class ReplicatedDatabase
 {
     private CutTransaction? _cut;

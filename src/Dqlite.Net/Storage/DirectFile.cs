@@ -23,6 +23,7 @@ internal sealed class DirectFile : IDurableFile
     private const int FirstCapacity = 4 * BlockBytes;
     private const int MaxCapacity = 64 * BlockBytes;
     private const int InvalidArgument = 22;
+    private const int NotSupported = 95;
 
     /// <summary>Buffers of closed files: pinned ones are collected late.</summary>
     private const int MaxSpareBuffers = 4;
@@ -64,10 +65,15 @@ internal sealed class DirectFile : IDurableFile
         {
             return new DirectFile(file, openDirect());
         }
-        catch (DurableIOException)
+        catch (DurableIOException exception) when (exception.Errno is InvalidArgument or NotSupported)
         {
             // A file system in memory, for example, has nothing to pass by.
             return file;
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
         }
     }
 

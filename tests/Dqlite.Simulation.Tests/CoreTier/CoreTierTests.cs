@@ -150,6 +150,32 @@ public sealed class CoreTierTests
     }
 
     [Test]
+    public void A_checkpoint_does_not_write_over_the_copies_of_one_that_has_not_ended([Range(3, 4)] int steps)
+    {
+        using var connection = _tier.Connect(_leader.Database);
+        var log = new List<LogEntry>();
+        Append(connection, log, 1);
+        using var view = _leader.Database.BeginCheckpoint()!.View;
+        var first = new CheckpointRun(_leader.Machine.Disk, new CheckpointJob(_leader.Database, view, new LogIndex(_leader.Database.AppliedIndex)));
+        for (var step = 0; step < steps; step++)
+        {
+            first.Step();
+        }
+
+        _leader.Database.IsCheckpointing = false;
+        Append(connection, log, 2);
+        using var laterView = _leader.Database.BeginCheckpoint()!.View;
+        var later = new CheckpointRun(_leader.Machine.Disk, new CheckpointJob(_leader.Database, laterView, new LogIndex(_leader.Database.AppliedIndex)));
+        Assert.That(() => later.Step(), Throws.TypeOf<RaftInvariantException>().With.Message.Contains("copies"));
+        first.Finish();
+        new CheckpointRun(_leader.Machine.Disk, new CheckpointJob(_leader.Database, laterView, new LogIndex(_leader.Database.AppliedIndex))).Finish();
+        var image = _tier.Image(_leader.Database);
+        _leader.Machine.PowerOff();
+        _leader.Restart();
+        Assert.That(_tier.Image(_leader.Database), Is.EqualTo(image));
+    }
+
+    [Test]
     public void A_view_that_is_gone_puts_the_checkpoint_off_until_pages_are_overwritten()
     {
         var job = _leader.Database.BeginCheckpoint()!;
@@ -280,10 +306,7 @@ public sealed class CoreTierTests
         {
             var job = Database.BeginCheckpoint()!;
             using var view = job.View;
-            var run = new CheckpointRun(Machine.Disk, job);
-            while (!run.Step())
-            {
-            }
+            new CheckpointRun(Machine.Disk, job).Finish();
 
             Database.IsCheckpointing = false;
             Database.OnCheckpointed();

@@ -203,10 +203,7 @@ internal sealed class FullNode : INodeServices, IDisposable
 
         using (job.View)
         {
-            var run = new CheckpointRun(Machine.Disk, job);
-            while (!run.Step())
-            {
-            }
+            new CheckpointRun(Machine.Disk, job).Finish();
         }
 
         Database.IsCheckpointing = false;
