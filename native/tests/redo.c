@@ -14,6 +14,11 @@ int redo_take(redo *r, node *n, dq_snapshot *view, int extends) {
   OK(dq_db_checkpoint_pages(n->db, r->lsn, NULL, 0, &r->listed));
   r->pages = malloc((r->listed + 1) * sizeof *r->pages);
   OK(dq_db_checkpoint_pages(n->db, r->lsn, r->pages, r->listed, &r->listed));
+  uint8_t *page = malloc(r->page_size);
+  int gone = dq_snapshot_page(view, 1, page); /* of a view that was given up the list is too short, or empty */
+  free(page);
+  if (gone == DQ_SNAPSHOT_GONE) return gone;
+  OK(gone);
   while (r->count < r->listed && r->pages[r->count] <= r->page_count) r->count++;
   r->images = malloc((size_t)r->count * r->page_size + 1);
   for (uint32_t i = 0; i < r->count; i++) {

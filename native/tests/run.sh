@@ -19,10 +19,15 @@ build() {
 one() {
     echo "== $1"
     build "$1" "$2"
-    "$out/$1" "${filter:-}" >"$out/$1.txt" 2>&1 || true
+    code=0
+    "$out/$1" "${filter:-}" >"$out/$1.txt" 2>&1 || code=$?
     cat "$out/$1.txt"
     last=$(grep -E '^[0-9]+ passed, [0-9]+ failed$' "$out/$1.txt" | tail -1)
     if [ -z "$last" ] || grep -qE 'Sanitizer|runtime error' "$out/$1.txt"; then failed=$((failed + 1)); fi
+    if [ "$code" != 0 ] || grep -qE 'Sanitizer|runtime error' "$out/$1.txt"; then
+        # What follows may be all that is read of a long output: where it ended, and what was said of it.
+        { echo "-- $1 ended with code $code:"; grep -vE '^ok  ' "$out/$1.txt" | grep -E 'seed|FAIL|[.]c:[0-9]|Sanitizer|runtime error|cannot' | tail -40; } >>"$out/failures.txt"
+    fi
     if [ -n "$last" ]; then
         passed=$((passed + ${last%% *}))
         rest=${last#*, }
@@ -72,5 +77,6 @@ case $mode in plain | all) one plain "" ;; esac
 case $mode in spill | all) DQ_SPILL=1 && export DQ_SPILL && one spill "" && unset DQ_SPILL ;; esac
 case $mode in asan | all) one asan "-fsanitize=address,undefined -fno-omit-frame-pointer" ;; esac
 case $mode in tsan | all) TSAN_OPTIONS="suppressions=$here/tsan.supp ${TSAN_OPTIONS:-}" && export TSAN_OPTIONS && one tsan "-fsanitize=thread" ;; esac
+[ ! -s "$out/failures.txt" ] || cat "$out/failures.txt"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
