@@ -61,15 +61,19 @@ public sealed record DqliteNodeOptions
     /// <summary>Entries of one database that may be on their way to a quorum; drafts that wait meanwhile share the next entry.</summary>
     public int MaxPipelinedEntries { get; init; } = 2;
 
-    /// <summary>Page bytes of one entry: a larger transaction is cut into parts. Simulated nodes take less, so that small ones have parts, too.</summary>
-    internal int MaxEntryBytes { get; init; } = 4 << 20;
+    /// <summary>Bytes of pages and changes in one entry: larger drafts are cut into parts. With its header an entry stays below 85,000 bytes, where .NET's
+    /// large object heap begins, which keeps what it once took. Simulated nodes take less, so that small transactions have parts, too.</summary>
+    internal int MaxEntryBytes { get; init; } = 64 << 10;
+
+    /// <summary>Page bytes of the drafts that are coalesced, and of the parts that are on their way.</summary>
+    internal int MaxBatchBytes { get; init; } = 4 << 20;
 
     /// <summary>See <see cref="Dqlite.Sqlite.PageDatabaseOptions.SpillBytes"/>.</summary>
     internal long SpillBytes { get; init; } = 16L << 20;
 
     /// <summary>Payload bytes of one message of entries to a follower, at least one entry. Simulated nodes take less: what goes wrong between
     /// two messages is rare when one holds everything.</summary>
-    internal int MaxAppendBytes { get; init; } = 1 << 20;
+    internal int MaxAppendBytes { get; init; } = 64 << 10;
 
     /// <summary>Size of a log segment.</summary>
     public long SegmentBytes { get; init; } = 16L << 20;

@@ -4,7 +4,7 @@ using Dqlite.Sqlite;
 namespace Dqlite.Net.Engine;
 
 /// <summary>
-/// A transaction of this node that is too large for one entry, on its way to the log in parts. It holds references to the pages in the version
+/// Drafts of this node that are too large for one entry, on their way to the log in parts. They hold references to the pages in the version
 /// store, never a copy of all of them. Belongs to the loop.
 ///
 ///   queued --(room in flight)--> part proposed --(committed)--> applied, without effect
@@ -38,14 +38,13 @@ internal sealed class CutTransaction(IDraftBatch batch) : IDisposable
     /// <summary>The next part.</summary>
     /// <param name="databaseId">Of which database.</param>
     /// <param name="previousIndex">The last entry that was proposed for it.</param>
-    /// <param name="maxBytes">Of pages; one page at least.</param>
-    public byte[] NextPart(long databaseId, long previousIndex, long maxBytes)
+    /// <param name="maxBytes">Of pages and changes; one page always fits.</param>
+    public byte[] NextPart(long databaseId, long previousIndex, int maxBytes)
     {
-        var rest = batch.Pages - _proposedPages;
-        _nextPages = (int)Math.Clamp(maxBytes / batch.PageSize, 1, rest);
-        var isLast = _nextPages == rest;
-        var header = new PartHeader(databaseId, previousIndex, FirstIndex, batch.PageSize, batch.PageCount, _nextPages, isLast ? batch.Checksum : 0, isLast);
-        return PartCodec.Encode(header, batch, _proposedPages);
+        var bytes = PageBodies.Encode(batch, _proposedPages, maxBytes, PartCodec.HeaderSize, out _nextPages);
+        var isLast = _proposedPages + _nextPages == batch.Pages;
+        PartCodec.WriteHeader(bytes, new PartHeader(databaseId, previousIndex, FirstIndex, batch.PageSize, batch.PageCount, _nextPages, isLast ? batch.Checksum : 0, isLast));
+        return bytes;
     }
 
     /// <summary>It was appended to the log.</summary>

@@ -38,9 +38,6 @@ internal static class EntryCodec
     public const int PagesHeaderSize = 40;
     private const int IdEntrySize = 16;
 
-    /// <summary>A larger batch is sent as it is: reading the old images would hold up the loop, and most of its pages are new.</summary>
-    private const int MaxComparedPages = 256;
-
     /// <summary>SQLite's own limit: a page number always has a successor.</summary>
     internal const uint MaxPageCount = uint.MaxValue - 1;
 
@@ -63,68 +60,39 @@ internal static class EntryCodec
     public static byte[] Publish(long databaseId) => IdEntry(DatabaseEntryKind.Publish, databaseId);
 
     /// <summary>One entry of coalesced drafts: of each page its changes, or its image where that is not much longer.</summary>
-    public static byte[] Pages(long databaseId, long previousIndex, IDraftBatch batch)
+    /// <param name="databaseId">Of which database.</param>
+    /// <param name="previousIndex">The last entry that was proposed for it.</param>
+    /// <param name="batch">The drafts.</param>
+    /// <param name="maxBytes">Of pages and changes; one page always fits.</param>
+    /// <returns>Null when they are too large for one entry.</returns>
+    public static byte[]? Pages(long databaseId, long previousIndex, IDraftBatch batch, int maxBytes)
     {
-        if (batch.Pages > MaxComparedPages)
+        if (batch.Pages > PageBodies.MaxPages)
         {
-            var bytes = AllocatePages(databaseId, previousIndex, batch.PageSize, batch.PageCount, batch.Pages, batch.Checksum);
-            MemoryMarshal.AsBytes(batch.PageNumbers).CopyTo(bytes.AsSpan(PagesHeaderSize));
-            batch.CopyImagesTo(0, batch.Pages, bytes.AsSpan(BodiesOffset(batch.Pages)));
-            return bytes;
+            return null;
         }
 
-        var buffer = ArrayPool<byte>.Shared.Rent(BodiesOffset(batch.Pages) + ((batch.Pages + 1) * batch.PageSize));
-        try
+        var bytes = PageBodies.Encode(batch, 0, maxBytes, PagesHeaderSize, out var pages);
+        if (pages < batch.Pages)
         {
-            WriteHeader(buffer, databaseId, previousIndex, batch.PageSize, batch.PageCount, batch.Pages, batch.Checksum);
-            MemoryMarshal.AsBytes(batch.PageNumbers).CopyTo(buffer.AsSpan(PagesHeaderSize));
-            return buffer.AsSpan(0, WriteBodies(batch, buffer)).ToArray();
+            return null;
         }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(buffer);
-        }
+
+        WriteHeader(bytes, databaseId, previousIndex, batch.PageSize, batch.PageCount, pages, batch.Checksum);
+        return bytes;
     }
 
     /// <summary>An entry of whole images, whose page numbers and images the caller fills in behind the header.</summary>
     public static byte[] AllocatePages(long databaseId, long previousIndex, int pageSize, uint pageCount, int pages, ulong checksum)
     {
-        var bytes = GC.AllocateUninitializedArray<byte>(checked(BodiesOffset(pages) + (pages * pageSize)));
+        var bytes = GC.AllocateUninitializedArray<byte>(PagesHeaderSize + PageBodies.WholeSize(pages, pageSize));
         WriteHeader(bytes, databaseId, previousIndex, pageSize, pageCount, pages, checksum);
-        Sizes(bytes.AsSpan(), pages).Fill(pageSize);
+        PageBodies.SetWhole(bytes.AsSpan(PagesHeaderSize), pages, pageSize);
         return bytes;
     }
 
     /// <summary>Where the images, or changes, of so many pages begin.</summary>
-    public static int BodiesOffset(int pages) => PagesHeaderSize + (8 * pages);
-
-    private static Span<int> Sizes(Span<byte> payload, int pages) => MemoryMarshal.Cast<byte, int>(payload.Slice(PagesHeaderSize + (4 * pages), 4 * pages));
-
-    private static ReadOnlySpan<int> Sizes(ReadOnlySpan<byte> payload, int pages) => MemoryMarshal.Cast<byte, int>(payload.Slice(PagesHeaderSize + (4 * pages), 4 * pages));
-
-    /// <summary>The last page of the buffer is room for an old image.</summary>
-    private static int WriteBodies(IDraftBatch batch, Span<byte> buffer)
-    {
-        var size = batch.PageSize;
-        var sizes = Sizes(buffer, batch.Pages);
-        var used = BodiesOffset(batch.Pages);
-        var old = buffer.Slice(used + (batch.Pages * size), size);
-        for (var i = 0; i < batch.Pages; i++)
-        {
-            var image = batch.Image(i);
-            var changed = batch.TryReadBase(i, old) ? PageChanges.Write(old, image, buffer.Slice(used, size / 4 * 3)) : -1;
-            if (changed < 0)
-            {
-                image.CopyTo(buffer[used..]);
-                changed = size;
-            }
-
-            sizes[i] = changed;
-            used += changed;
-        }
-
-        return used;
-    }
+    public static int BodiesOffset(int pages) => PagesHeaderSize + PageBodies.TableSize(pages);
 
     private static void WriteHeader(Span<byte> span, long databaseId, long previousIndex, int pageSize, uint pageCount, int pages, ulong checksum)
     {
@@ -186,34 +154,18 @@ internal static class EntryCodec
             BinaryPrimitives.ReadInt32LittleEndian(payload[28..]),
             BinaryPrimitives.ReadUInt64LittleEndian(payload[32..]),
             HasChanges: false);
-        if (header.Pages < 0 || header.PageSize is < 512 or > 65536 || header.PageCount is 0 or > MaxPageCount || payload.Length < PagesHeaderSize + (8L * header.Pages))
+        if (header.PageSize is < 512 or > 65536 || header.PageCount is 0 or > MaxPageCount)
         {
-            throw new InvalidDataException("A pages entry has a wrong length or page count.");
+            throw new InvalidDataException("A pages entry has a wrong length, page size or page count.");
         }
 
-        long length = BodiesOffset(header.Pages);
-        var isWhole = true;
-        foreach (var size in Sizes(payload, header.Pages))
-        {
-            if ((uint)size > header.PageSize)
-            {
-                throw new InvalidDataException($"A pages entry has a page of {size} bytes, where a page has {header.PageSize}.");
-            }
-
-            length += size;
-            isWhole &= size == header.PageSize;
-        }
-
-        return payload.Length == length && (isWhole || header.Pages <= MaxComparedPages)
-            ? header with { HasChanges = !isWhole }
-            : throw new InvalidDataException("A pages entry has a wrong length, or changes of too many pages.");
+        return header with { HasChanges = PageBodies.Check(payload[PagesHeaderSize..], header.Pages, header.PageSize) };
     }
 
-    public static ReadOnlySpan<uint> PageNumbers(ReadOnlySpan<byte> payload, in PagesHeader header) =>
-        MemoryMarshal.Cast<byte, uint>(payload.Slice(PagesHeaderSize, 4 * header.Pages));
+    public static ReadOnlySpan<uint> PageNumbers(ReadOnlySpan<byte> payload, in PagesHeader header) => PageBodies.Numbers(payload[PagesHeaderSize..], header.Pages);
 
     /// <summary>The images of an entry without changes.</summary>
-    public static ReadOnlySpan<byte> Images(ReadOnlySpan<byte> payload, in PagesHeader header) => payload[BodiesOffset(header.Pages)..];
+    public static ReadOnlySpan<byte> Images(ReadOnlySpan<byte> payload, in PagesHeader header) => PageBodies.Bodies(payload[PagesHeaderSize..], header.Pages);
 
     /// <summary>Applies an entry to a database whose committed state is that of the previous entry.</summary>
     /// <returns>The new LSN.</returns>
@@ -231,34 +183,12 @@ internal static class EntryCodec
         try
         {
             var images = buffer.AsSpan(0, header.Pages * header.PageSize);
-            MakeImages(payload, header, store, images);
+            PageBodies.MakeImages(payload[PagesHeaderSize..], header.Pages, store, images);
             return store.Apply(numbers, images, header.PageCount, header.Checksum);
         }
         finally
         {
             ArrayPool<byte>.Shared.Return(buffer);
-        }
-    }
-
-    private static void MakeImages(ReadOnlySpan<byte> payload, in PagesHeader header, IPageStore store, Span<byte> images)
-    {
-        var numbers = PageNumbers(payload, header);
-        var sizes = Sizes(payload, header.Pages);
-        var bodies = payload[BodiesOffset(header.Pages)..];
-        for (var i = 0; i < header.Pages; i++)
-        {
-            var image = images.Slice(i * header.PageSize, header.PageSize);
-            if (sizes[i] == header.PageSize)
-            {
-                bodies[..header.PageSize].CopyTo(image);
-            }
-            else
-            {
-                store.ReadPage(numbers[i], image);
-                PageChanges.Apply(bodies[..sizes[i]], image);
-            }
-
-            bodies = bodies[sizes[i]..];
         }
     }
 

@@ -181,7 +181,7 @@ internal sealed class NodeStarter
         {
             ListenAddress = Address,
             AllowInsecureNonLoopback = Options.AllowInsecureNonLoopback,
-            MaxMessageBytes = (4 * Options.MaxEntryBytes) + (16 << 20),
+            MaxMessageBytes = 32 << 20,
             Logger = GuardedLogger.Create(Options.LoggerFactory, "Dqlite.Net.Transport"),
         };
         _transport = new TcpPeerTransport(transportOptions, IdentityOf(_directory.Identity));

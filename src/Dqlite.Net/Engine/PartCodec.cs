@@ -1,6 +1,4 @@
 using System.Buffers.Binary;
-using System.Runtime.InteropServices;
-using Dqlite.Sqlite;
 
 namespace Dqlite.Net.Engine;
 
@@ -13,7 +11,8 @@ namespace Dqlite.Net.Engine;
 /// <param name="Pages">How many pages are in this part.</param>
 /// <param name="Checksum">Of the database after the last part; 0 in the others.</param>
 /// <param name="IsLast">Whether the parts take effect with this one.</param>
-internal readonly record struct PartHeader(long DatabaseId, long PreviousIndex, long FirstIndex, int PageSize, uint PageCount, int Pages, ulong Checksum, bool IsLast);
+/// <param name="HasChanges">Whether some pages come as changes; known when it is read.</param>
+internal readonly record struct PartHeader(long DatabaseId, long PreviousIndex, long FirstIndex, int PageSize, uint PageCount, int Pages, ulong Checksum, bool IsLast, bool HasChanges = false);
 
 /// <summary>The bytes of a part of a large transaction: docs/formats/entries.md holds the table.</summary>
 internal static class PartCodec
@@ -21,23 +20,9 @@ internal static class PartCodec
     public const int HeaderSize = 48;
     private const byte LastFlag = 1;
 
-    /// <summary>A part with pages of a batch.</summary>
-    /// <param name="header">Its <see cref="PartHeader.Pages"/> says how many.</param>
-    /// <param name="batch">Where the pages are.</param>
-    /// <param name="first">Position of the first one.</param>
-    public static byte[] Encode(in PartHeader header, IDraftBatch batch, int first)
+    /// <summary>Writes the header in front of the pages (<see cref="PageBodies"/>).</summary>
+    public static void WriteHeader(Span<byte> span, in PartHeader header)
     {
-        var bytes = Allocate(header);
-        MemoryMarshal.AsBytes(batch.PageNumbers.Slice(first, header.Pages)).CopyTo(bytes.AsSpan(HeaderSize));
-        batch.CopyImagesTo(first, header.Pages, bytes.AsSpan(HeaderSize + (4 * header.Pages)));
-        return bytes;
-    }
-
-    /// <summary>A part whose page numbers and images the caller fills in behind the header.</summary>
-    public static byte[] Allocate(in PartHeader header)
-    {
-        var bytes = GC.AllocateUninitializedArray<byte>(checked(HeaderSize + (header.Pages * (4 + header.PageSize))));
-        var span = bytes.AsSpan();
         span[0] = (byte)DatabaseEntryKind.Part;
         span[1] = EntryCodec.Version;
         span[2] = header.IsLast ? LastFlag : (byte)0;
@@ -49,7 +34,6 @@ internal static class PartCodec
         BinaryPrimitives.WriteUInt32LittleEndian(span[32..], header.PageCount);
         BinaryPrimitives.WriteInt32LittleEndian(span[36..], header.Pages);
         BinaryPrimitives.WriteUInt64LittleEndian(span[40..], header.Checksum);
-        return bytes;
     }
 
     /// <exception cref="InvalidDataException">It is damaged.</exception>
@@ -64,17 +48,16 @@ internal static class PartCodec
             BinaryPrimitives.ReadInt32LittleEndian(payload[36..]),
             BinaryPrimitives.ReadUInt64LittleEndian(payload[40..]),
             payload[2] == LastFlag);
-        if (header.Pages < 0 || header.PageSize is < 512 or > 65536 || header.PageCount is 0 or > EntryCodec.MaxPageCount || header.FirstIndex < 0
-            || payload[2] > LastFlag || payload.Length != HeaderSize + ((long)header.Pages * (4 + header.PageSize)))
+        if (header.PageSize is < 512 or > 65536 || header.PageCount is 0 or > EntryCodec.MaxPageCount || header.FirstIndex < 0 || payload[2] > LastFlag)
         {
-            throw new InvalidDataException("A part of a transaction has a wrong length or page count.");
+            throw new InvalidDataException("A part of a transaction has a wrong length, page size, page count or flag.");
         }
 
-        return header;
+        return header with { HasChanges = PageBodies.Check(payload[HeaderSize..], header.Pages, header.PageSize) };
     }
 
-    public static ReadOnlySpan<uint> PageNumbers(ReadOnlySpan<byte> payload, in PartHeader header) =>
-        MemoryMarshal.Cast<byte, uint>(payload.Slice(HeaderSize, 4 * header.Pages));
+    public static ReadOnlySpan<uint> PageNumbers(ReadOnlySpan<byte> payload, in PartHeader header) => PageBodies.Numbers(payload[HeaderSize..], header.Pages);
 
-    public static ReadOnlySpan<byte> Images(ReadOnlySpan<byte> payload, in PartHeader header) => payload[(HeaderSize + (4 * header.Pages))..];
+    /// <summary>The images of a part without changes.</summary>
+    public static ReadOnlySpan<byte> Images(ReadOnlySpan<byte> payload, in PartHeader header) => PageBodies.Bodies(payload[HeaderSize..], header.Pages);
 }

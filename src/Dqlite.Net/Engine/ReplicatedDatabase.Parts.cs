@@ -6,21 +6,29 @@ namespace Dqlite.Net.Engine;
 // Transactions of several entries (docs/decisions/0012): parts that take effect with the last one.
 internal sealed partial class ReplicatedDatabase
 {
+    /// <summary>Those of which some part is not applied, oldest first; the last one may be <see cref="_cut"/>.</summary>
+    private readonly Queue<CutTransaction> _cuts = new();
+
+    /// <summary>The one of which not all parts are proposed.</summary>
     private CutTransaction? _cut;
     private StagedParts? _staged;
 
     /// <summary>Loop: index of the first part of a transaction whose last part is not applied, or 0. Neither checkpoint, nor compaction, nor a snapshot's
     /// index may pass it.</summary>
-    public long FirstPartIndex => _staged?.FirstIndex ?? _cut?.FirstIndex ?? 0;
+    public long FirstPartIndex => _staged?.FirstIndex ?? (_cuts.TryPeek(out var cut) ? cut.FirstIndex : 0);
 
     /// <summary>Loop: the term of the drafts that are cut.</summary>
     public Term CutTerm => _cut?.Term ?? Term.Zero;
 
-    /// <summary>Loop: a transaction that is too large for one entry. No other drafts are taken before its last part is applied.</summary>
-    public void BeginCut(IDraftBatch batch) => _cut = new CutTransaction(batch);
+    /// <summary>Loop: drafts that are too large for one entry. No others are taken before their last part is proposed.</summary>
+    public void BeginCut(IDraftBatch batch)
+    {
+        _cut = new CutTransaction(batch);
+        _cuts.Enqueue(_cut);
+    }
 
     /// <summary>Loop: the next part of the transaction that is cut, or null when there is none.</summary>
-    public byte[]? NextPart(long maxBytes) => _cut is { IsProposed: false } cut && !IsDropProposed ? cut.NextPart(Id, ProposedIndex, maxBytes) : null;
+    public byte[]? NextPart(int maxBytes) => _cut is { } cut && !IsDropProposed ? cut.NextPart(Id, ProposedIndex, maxBytes) : null;
 
     /// <summary>Loop: it was appended to the log.</summary>
     /// <returns>Whether it was the last one.</returns>
@@ -32,6 +40,7 @@ internal sealed partial class ReplicatedDatabase
         if (cut.IsProposed)
         {
             OnProposed(cut.Batch, index, term);
+            _cut = null;
         }
 
         return cut.IsProposed;
@@ -51,13 +60,13 @@ internal sealed partial class ReplicatedDatabase
             RequireBase(index, header.PreviousIndex);
         }
 
-        if (_cut is { } cut && cut.TryApply(entry))
+        if (_cuts.TryPeek(out var cut) && cut.TryApply(entry))
         {
             if (header.IsLast)
             {
                 var own = _inflight.Dequeue();
                 Pages.Commit(own.Last);
-                EndCut();
+                _cuts.Dequeue().Dispose();
                 OnTookEffect(index, cut.FirstIndex, cut.AppliedBytes, own.Last);
             }
         }
@@ -100,23 +109,27 @@ internal sealed partial class ReplicatedDatabase
                 $"Entry {entry.Index} of database '{Name}' ends a transaction that began at entry {header.FirstIndex}, of which parts are missing.");
         }
 
-        _staged!.Add(entry, header);
+        _staged!.Add(entry, header, Pages);
         return _staged;
     }
 
     /// <summary>Leadership is lost. A last part that is in the log may still be committed, on top of those that were applied here already.</summary>
-    private void FenceCut()
+    private void FenceCuts()
     {
-        if (_cut is { } cut)
+        if (_cuts.TryPeek(out var cut))
         {
             _staged = cut.ToStage(Pages);
-            EndCut();
+            EndCuts();
         }
     }
 
-    private void EndCut()
+    private void EndCuts()
     {
-        _cut?.Dispose();
+        while (_cuts.TryDequeue(out var cut))
+        {
+            cut.Dispose();
+        }
+
         _cut = null;
     }
 

@@ -184,7 +184,7 @@ internal sealed partial class ReplicatedDatabase : IDatabaseEngine, IPageDatabas
     {
         var proposed = _inflight.Count > 0 ? _inflight.Last().Last : Pages.State.CommittedLsn;
         Pages.Fence(proposed);
-        FenceCut();
+        FenceCuts();
         _undecided.AddRange(_inflight);
         _inflight.Clear();
         _ledger.OnFence(proposed, Pages.State.LastLsn);
@@ -466,7 +466,7 @@ internal sealed partial class ReplicatedDatabase : IDatabaseEngine, IPageDatabas
     /// <inheritdoc/>
     public void Dispose()
     {
-        EndCut();
+        EndCuts();
         DropStage();
         Pages.Dispose();
         MetaFile.Dispose();

@@ -12,10 +12,10 @@ namespace Dqlite.Net.Engine;
 /// </summary>
 internal sealed class Replicator(NodeContext node)
 {
-    /// <summary>Page bytes of a part: so few that other databases' entries come between, and that what the collector has not taken yet is little.</summary>
-    private const long MaxPartBytes = 256 << 10;
+    /// <summary>Parts that are proposed without a look at anything else: they read the old images of their pages.</summary>
+    private const int MaxPartsAtOnce = 16;
 
-    private readonly PartWindow _window = new(node.Options.MaxEntryBytes);
+    private readonly PartWindow _window = new(node.Options.MaxBatchBytes);
     private Term _draftTerm = Term.Zero;
     private volatile bool _isOpen;
 #if MUTANTS
@@ -127,31 +127,35 @@ internal sealed class Replicator(NodeContext node)
     private void ProposeDrafts(ReplicatedDatabase database, long nowNs, RaftOutputs outputs)
     {
         ProposeParts(database, nowNs, outputs);
-        while (database.Poll(node.Options.MaxPipelinedEntries, node.Options.MaxEntryBytes) is { } batch)
+        while (database.Poll(node.Options.MaxPipelinedEntries, node.Options.MaxBatchBytes) is { } batch)
         {
-            if ((long)batch.Pages * batch.PageSize > node.Options.MaxEntryBytes)
+            if (EntryCodec.Pages(database.Id, database.ProposedIndex, batch, node.Options.MaxEntryBytes) is { } payload)
+            {
+                Propose(database, batch, payload, nowNs, outputs);
+            }
+            else
             {
                 database.BeginCut(batch);
                 ProposeParts(database, nowNs, outputs);
-                continue;
-            }
-
-            using (batch)
-            {
-                var payload = EntryCodec.Pages(database.Id, database.ProposedIndex, batch);
-                var result = Propose(database, new Term(batch.Term), payload, nowNs, outputs);
-                database.OnProposed(batch, result.Index, result.Term);
-                node.Telemetry.OnProposed(batch.Drafts, payload.Length);
-                CommitEvents.Log.Proposed(node.Core.Id.Value, result.Index.Value);
             }
         }
     }
 
-    /// <summary>Proposes parts of a large transaction, as many as may be on their way: neither log, cache nor peers ever hold all of it.</summary>
+    private void Propose(ReplicatedDatabase database, IDraftBatch batch, byte[] payload, long nowNs, RaftOutputs outputs)
+    {
+        using (batch)
+        {
+            var result = Propose(database, new Term(batch.Term), payload, nowNs, outputs);
+            database.OnProposed(batch, result.Index, result.Term);
+            node.Telemetry.OnProposed(batch.Drafts, payload.Length);
+            CommitEvents.Log.Proposed(node.Core.Id.Value, result.Index.Value);
+        }
+    }
+
+    /// <summary>Proposes parts of a large transaction, as many as may be on their way: neither log, cache nor peers ever hold all of it. When one of them is committed there are more.</summary>
     private void ProposeParts(ReplicatedDatabase database, long nowNs, RaftOutputs outputs)
     {
-        var maxBytes = Math.Min(MaxPartBytes, node.Options.MaxEntryBytes);
-        while (_window.HasRoom && database.NextPart(maxBytes) is { } payload)
+        for (var i = 0; i < MaxPartsAtOnce && _window.HasRoom && database.NextPart(node.Options.MaxEntryBytes) is { } payload; i++)
         {
             var result = Propose(database, database.CutTerm, payload, nowNs, outputs);
             _window.Add(result.Index, payload.Length);
@@ -172,11 +176,11 @@ internal sealed class Replicator(NodeContext node)
     /// <summary>D3: what is queued when leadership is lost waits for the next one.</summary>
     private void KeepQueued(ReplicatedDatabase database)
     {
-        while (Mutant.Is("D3") && database.Poll(int.MaxValue, node.Options.MaxEntryBytes) is { } batch)
+        while (Mutant.Is("D3") && database.Poll(int.MaxValue, node.Options.MaxBatchBytes) is { } batch)
         {
             using (batch)
             {
-                _kept.Add(EntryCodec.Pages(database.Id, database.ProposedIndex, batch));
+                _kept.Add(EntryCodec.Pages(database.Id, database.ProposedIndex, batch, int.MaxValue)!);
             }
         }
     }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using Dqlite.Raft;
 using Dqlite.Sqlite;
 
@@ -23,10 +24,23 @@ internal sealed class StagedParts(IPageStage pages, Term term, long firstIndex, 
     public bool IsFollowedBy(Term nextTerm, in PartHeader next) => nextTerm == term && next.FirstIndex == firstIndex && next.PreviousIndex == LastIndex;
 
     /// <summary>Adds the pages of a part.</summary>
-    public void Add(LogEntry entry, in PartHeader header)
+    /// <param name="entry">It.</param>
+    /// <param name="header">Its header.</param>
+    /// <param name="store">The database, which is as it was before the first part.</param>
+    /// <exception cref="InvalidDataException">The changes of a page are damaged.</exception>
+    /// <exception cref="ShimException">A changed page is not there, or rotten.</exception>
+    public void Add(LogEntry entry, in PartHeader header, IPageStore store)
     {
         var payload = entry.Payload.Span;
-        pages.Add(PartCodec.PageNumbers(payload, header), PartCodec.Images(payload, header));
+        if (header.HasChanges)
+        {
+            AddChanges(payload, header, store);
+        }
+        else
+        {
+            pages.Add(PartCodec.PageNumbers(payload, header), PartCodec.Images(payload, header));
+        }
+
         LastIndex = entry.Index.Value;
         Bytes += payload.Length;
     }
@@ -37,4 +51,19 @@ internal sealed class StagedParts(IPageStage pages, Term term, long firstIndex, 
 
     /// <inheritdoc/>
     public void Dispose() => pages.Dispose();
+
+    private void AddChanges(ReadOnlySpan<byte> payload, in PartHeader header, IPageStore store)
+    {
+        var buffer = ArrayPool<byte>.Shared.Rent(header.Pages * header.PageSize);
+        try
+        {
+            var images = buffer.AsSpan(0, header.Pages * header.PageSize);
+            PageBodies.MakeImages(payload[PartCodec.HeaderSize..], header.Pages, store, images);
+            pages.Add(PartCodec.PageNumbers(payload, header), images);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
 }

@@ -16,7 +16,7 @@ internal sealed partial class LogScan
     private readonly SegmentedLogOptions _options;
     private readonly LogIndex _baseIndex;
     private Break? _break;
-    private byte[] _buffer = [];
+    private NativeBuffer _buffer = new(0);
 
     private LogScan(IFileSystem fileSystem, string directory, SegmentedLogOptions options, LogIndex baseIndex)
     {
@@ -82,6 +82,10 @@ internal sealed partial class LogScan
         {
             scan.CloseAll();
             throw;
+        }
+        finally
+        {
+            scan._buffer.Dispose();
         }
     }
 
@@ -188,12 +192,14 @@ internal sealed partial class LogScan
     /// <summary>Valid until the next call.</summary>
     private ReadOnlySpan<byte> ReadContent(LogSegment segment)
     {
-        if (_buffer.Length < segment.SizeBytes)
+        var size = checked((int)segment.SizeBytes);
+        if (_buffer.Span.Length < size)
         {
-            _buffer = GC.AllocateUninitializedArray<byte>(checked((int)segment.SizeBytes));
+            _buffer.Dispose();
+            _buffer = new NativeBuffer(size);
         }
 
-        var content = _buffer.AsSpan(0, (int)segment.SizeBytes);
+        var content = _buffer.Span[..size];
         return content[..segment.File.Read(content, 0)];
     }
 

@@ -73,17 +73,15 @@ public sealed class EntryCodecTests
     }
 
     [Test]
-    public void A_part_is_a_header_then_page_numbers_then_images()
+    public void A_part_is_a_header_then_page_numbers_then_sizes_then_bodies()
     {
         var header = new PartHeader(17, 301, 300, 512, 5, 2, 0x0102030405060708, IsLast: true);
-        var bytes = PartCodec.Allocate(header);
-        bytes.AsSpan(PartCodec.HeaderSize).Clear();
-        (bytes[48], bytes[52]) = (1, 4);
-        bytes.AsSpan(56, 512).Fill(0xAA);
+        var bytes = Part(header);
+        bytes.AsSpan(64, 512).Fill(0xAA);
         Assert.That(
-            Convert.ToHexString(bytes.AsSpan(0, PartCodec.HeaderSize + 8)),
-            Is.EqualTo("05010100" + "00020000" + "1100000000000000" + "2D01000000000000" + "2C01000000000000" + "05000000" + "02000000" + "0807060504030201" + "0100000004000000"));
-        Assert.That(bytes, Has.Length.EqualTo(48 + (2 * (4 + 512))));
+            Convert.ToHexString(bytes.AsSpan(0, PartCodec.HeaderSize + 16)),
+            Is.EqualTo("05010100" + "00020000" + "1100000000000000" + "2D01000000000000" + "2C01000000000000" + "05000000" + "02000000" + "0807060504030201" + "0100000004000000" + "0002000000020000"));
+        Assert.That(bytes, Has.Length.EqualTo(48 + (2 * (8 + 512))));
         Assert.That(EntryCodec.KindOf(bytes), Is.EqualTo(DatabaseEntryKind.Part));
         Assert.That(PartCodec.Read(bytes), Is.EqualTo(header));
         Assert.That(PartCodec.PageNumbers(bytes, header).ToArray(), Is.EqualTo(new uint[] { 1, 4 }));
@@ -91,14 +89,36 @@ public sealed class EntryCodecTests
     }
 
     [Test]
+    public void A_part_with_changes_says_so()
+    {
+        var bytes = Part(new PartHeader(17, 301, 300, 512, 5, 2, 0, IsLast: false)).AsSpan(0, 64 + 512 + 7).ToArray();
+        bytes[60] = 7;
+        bytes[61] = 0;
+        Assert.That(PartCodec.Read(bytes), Is.EqualTo(new PartHeader(17, 301, 300, 512, 5, 2, 0, IsLast: false, HasChanges: true)));
+    }
+
+    [Test]
     public void A_damaged_part_is_refused()
     {
-        var header = new PartHeader(17, 300, 0, 512, 5, 2, 0, IsLast: false);
-        var bytes = PartCodec.Allocate(header);
+        var bytes = Part(new PartHeader(17, 300, 0, 512, 5, 2, 0, IsLast: false));
         Assert.That(() => PartCodec.Read(bytes.AsSpan(0, bytes.Length - 1)), Throws.TypeOf<InvalidDataException>());
         Assert.That(() => PartCodec.Read(bytes.AsSpan(0, 47)), Throws.TypeOf<InvalidDataException>());
+        Assert.That(() => PartCodec.Read(bytes.AsSpan(0, 60)), Throws.TypeOf<InvalidDataException>());
+        bytes[57] = 3;
+        Assert.That(() => PartCodec.Read(bytes), Throws.TypeOf<InvalidDataException>(), "a page of more bytes than a page has");
+        bytes[57] = 2;
         bytes[2] = 2;
-        Assert.That(() => PartCodec.Read(bytes), Throws.TypeOf<InvalidDataException>());
+        Assert.That(() => PartCodec.Read(bytes), Throws.TypeOf<InvalidDataException>(), "an unknown flag");
+    }
+
+    /// <summary>Pages 1 and 4, whole.</summary>
+    private static byte[] Part(in PartHeader header)
+    {
+        var bytes = new byte[PartCodec.HeaderSize + PageBodies.WholeSize(header.Pages, header.PageSize)];
+        PartCodec.WriteHeader(bytes, header);
+        (bytes[48], bytes[52]) = (1, 4);
+        PageBodies.SetWhole(bytes.AsSpan(PartCodec.HeaderSize), header.Pages, header.PageSize);
+        return bytes;
     }
 
     private static byte[] PagesEntry()

@@ -33,6 +33,27 @@ internal sealed class LargeTransactionTests : EngineFixture
     }
 
     [Test]
+    public async Task Small_changes_of_many_pages_make_few_parts_that_mean_the_same_everywhere_and_after_a_restart()
+    {
+        var leader = await StartAsync();
+        await RunAsync(await Cluster.OpenOnLeaderAsync(), Insert);
+        var before = leader.AppliedIndex;
+        await RunAsync(await Cluster.OpenOnLeaderAsync(), "UPDATE t SET data = CAST('x' || substr(data, 2) AS BLOB)");
+        Assert.That(leader.AppliedIndex - before, Is.InRange(5, 40), "whole pages would make 100 entries");
+        await Cluster.CaughtUpAsync();
+        await SameEverywhereAsync(Rows);
+        await Cluster.AbortAllAsync();
+        for (var i = 0; i < 3; i++)
+        {
+            await Cluster.StartAsync(i);
+        }
+
+        await Cluster.OpenOnLeaderAsync();
+        await Cluster.CaughtUpAsync();
+        await SameEverywhereAsync(Rows);
+    }
+
+    [Test]
     public async Task A_leader_that_is_killed_between_two_parts_leaves_all_of_the_transaction_or_nothing()
     {
         var leader = await StartAsync();

@@ -296,7 +296,7 @@ public sealed class CoreTierTests
                 return null;
             }
 
-            var entry = new LogEntry(new LogIndex(Database.ProposedIndex + 1), FirstTerm, EntryKind.Application, EntryCodec.Pages(Database.Id, Database.ProposedIndex, batch));
+            var entry = new LogEntry(new LogIndex(Database.ProposedIndex + 1), FirstTerm, EntryKind.Application, EntryCodec.Pages(Database.Id, Database.ProposedIndex, batch, int.MaxValue)!);
             Database.OnProposed(batch, entry.Index, entry.Term);
             return entry;
         }

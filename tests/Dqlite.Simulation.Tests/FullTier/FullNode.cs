@@ -111,7 +111,7 @@ internal sealed class FullNode : INodeServices, IDisposable
         }
 
         var index = new LogIndex(Database.ProposedIndex + 1);
-        var payload = Alone(() => EntryCodec.Pages(Database.Id, Database.ProposedIndex, batch));
+        var payload = Alone(() => EntryCodec.Pages(Database.Id, Database.ProposedIndex, batch, int.MaxValue)!);
         Database.OnProposed(batch, index, new Term(batch.Term));
         _undecided.Add((new LogEntry(index, new Term(batch.Term), EntryKind.Application, payload), batch.LsnLast));
         return _undecided[^1].Entry;

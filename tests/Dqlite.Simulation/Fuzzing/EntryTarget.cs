@@ -68,8 +68,10 @@ internal sealed class EntryTarget : FuzzTarget
     {
         var isLast = random.Chance(0.5);
         var header = new PartHeader(samples.Number(), samples.Number(), random.Next(1000), 512 << random.Next(2), (uint)random.Between(1, 100), random.Next(4), isLast ? random.NextBits() : 0, isLast);
-        var payload = PartCodec.Allocate(header);
-        random.Fill(payload.AsSpan(PartCodec.HeaderSize));
+        var payload = new byte[PartCodec.HeaderSize + PageBodies.WholeSize(header.Pages, header.PageSize)];
+        random.Fill(payload);
+        PartCodec.WriteHeader(payload, header);
+        PageBodies.SetWhole(payload.AsSpan(PartCodec.HeaderSize), header.Pages, header.PageSize);
         return payload;
     }
 
@@ -125,11 +127,12 @@ internal sealed class EntryTarget : FuzzTarget
             }
         }
 
+        /// <summary>What the header does not hold goes.</summary>
         private static byte[] EncodePart(byte[] payload, in PartHeader header)
         {
-            var encoded = PartCodec.Allocate(header);
-            MemoryMarshal.AsBytes(PartCodec.PageNumbers(payload, header)).CopyTo(encoded.AsSpan(PartCodec.HeaderSize));
-            PartCodec.Images(payload, header).CopyTo(encoded.AsSpan(PartCodec.HeaderSize + (4 * header.Pages)));
+            var encoded = payload.ToArray();
+            encoded.AsSpan(0, PartCodec.HeaderSize).Clear();
+            PartCodec.WriteHeader(encoded, header);
             return encoded;
         }
 

@@ -54,7 +54,7 @@ internal sealed record SimShape
     /// <summary>Entries of one message, in bytes.</summary>
     public required int MaxAppendBytes { get; init; }
 
-    /// <summary>Pages of one entry, in bytes: larger transactions have several.</summary>
+    /// <summary>Pages and changes of one entry, in bytes: larger transactions have several.</summary>
     public required int MaxEntryBytes { get; init; }
 
     /// <summary>Images of a large transaction go to a file beyond this; 0: never (full tier).</summary>
@@ -113,7 +113,7 @@ internal sealed record SimShape
             CheckpointLogBytes = (isSmallLog ? random.Between(8L, 64L) : random.Between(128L, 512L)) << 10,
             RetainedLogBytes = (isSmallLog ? random.Between(4L, 64L) : random.Between(256L, 2048L)) << 10,
             LogCacheBytes = random.Pick<long>([16, 64, 1024]) << 10,
-            MaxAppendBytes = needs.HasFlag(MutantNeeds.SmallMessages) || random.Chance(0.4) ? random.Between(512, 8192) : 1 << 20,
+            MaxAppendBytes = needs.HasFlag(MutantNeeds.SmallMessages) || random.Chance(0.4) ? random.Between(512, 8192) : 64 << 10,
             MaxPipelinedEntries = random.Pick([1, 2, 2, 4, 8]),
             LinkDelayNs = random.Pick<long>([50_000, 200_000, 200_000, 1_000_000, 5_000_000]),
             LossChance = random.Pick([0, 0.002, 0.02]),
@@ -123,7 +123,7 @@ internal sealed record SimShape
             FaultsPerSecond = random.Pick([0.1, 0.3, 0.6, 1.0, 2.0]),
             Mix = OperationMix.Draw(random, needs),
             HasPlainClients = isFull && random.Chance(0.5),
-            MaxEntryBytes = needs.HasFlag(MutantNeeds.SmallEntries) || random.Chance(0.4) ? random.Pick([512, 2048, 8192, 16384]) : 4 << 20,
+            MaxEntryBytes = needs.HasFlag(MutantNeeds.SmallEntries) || random.Chance(0.4) ? random.Pick([64, 512, 2048, 8192]) : 64 << 10,
             SpillBytes = random.Pick<long>([0, 1, 64 << 10]),
         };
     }
