@@ -37,7 +37,7 @@ internal sealed class FiguresCommand(ScratchDirectory directory, int rounds, str
 
         if (Wants("memory"))
         {
-            await MemberCommand.MeasureAsync(directory.Sub("memory"), Print);
+            await MemberCommand.MeasureAsync(directory, Print);
         }
     }
 

@@ -15,17 +15,24 @@ internal static class MemberCommand
     private const int Writers = 8;
     private static readonly TimeSpan LoadDuration = TimeSpan.FromSeconds(15);
 
-    public static async Task MeasureAsync(string directory, Action<string, string, double[]> print)
+    /// <summary>Measures it twice: as the runtime is, and with a bound of 4 MB on the youngest generation of the collector.</summary>
+    public static async Task MeasureAsync(ScratchDirectory directory, Action<string, string, double[]> print)
+    {
+        await MeasureAsync(directory.Sub("memory"), "", null, print);
+        await MeasureAsync(directory.Sub("memory-gen0"), ", Gen0MaxBudget 4 MB", "400000", print);
+    }
+
+    private static async Task MeasureAsync(string directory, string how, string? gen0MaxBudget, Action<string, string, double[]> print)
     {
         var addresses = LocalCluster.FreeAddresses(Nodes);
-        var processes = Enumerable.Range(1, Nodes).Select(id => Start(id, directory, addresses)).ToArray();
+        var processes = Enumerable.Range(1, Nodes).Select(id => Start(id, directory, addresses, gen0MaxBudget)).ToArray();
         var lines = await Task.WhenAll(processes.Select(ReadAsync));
         foreach (var line in lines.OrderByDescending(words => words[0]))
         {
-            print($"memory of the {line[0]} while 200 MB are filled in, peak", "MB", [Number(line[1])]);
-            print($"memory of the {line[0]} under write load, peak", "MB", [Number(line[2])]);
-            print($"memory of the {line[0]} under write load, at its end", "MB", [Number(line[3])]);
-            print($"managed heap of the {line[0]}, committed at the last collection", "MB", [Number(line[4])]);
+            print($"memory of the {line[0]} while 200 MB are filled in, peak{how}", "MB", [Number(line[1])]);
+            print($"memory of the {line[0]} under write load, peak{how}", "MB", [Number(line[2])]);
+            print($"memory of the {line[0]} under write load, at its end{how}", "MB", [Number(line[3])]);
+            print($"managed heap of the {line[0]}, committed at the last collection{how}", "MB", [Number(line[4])]);
         }
 
         Array.ForEach(processes, process => process.Dispose());
@@ -68,7 +75,7 @@ internal static class MemberCommand
 
     private static double Number(string text) => double.Parse(text, CultureInfo.InvariantCulture);
 
-    private static Process Start(int id, string directory, string[] addresses)
+    private static Process Start(int id, string directory, string[] addresses, string? gen0MaxBudget)
     {
         var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardOutput = true };
         if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet")
@@ -79,6 +86,12 @@ internal static class MemberCommand
         foreach (var word in new[] { Name, id.ToString(CultureInfo.InvariantCulture), directory, string.Join(',', addresses) })
         {
             start.ArgumentList.Add(word);
+        }
+
+        if (gen0MaxBudget is not null)
+        {
+            // What "System.GC.Gen0MaxBudget" in an application's runtimeconfig.json sets; hexadecimal.
+            start.Environment["DOTNET_GCGen0MaxBudget"] = gen0MaxBudget;
         }
 
         return Process.Start(start)!;

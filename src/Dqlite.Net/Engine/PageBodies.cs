@@ -142,14 +142,21 @@ internal static class PageBodies
     private static int WriteBody(IDraftBatch batch, int i, Span<byte> destination, Span<byte> old)
     {
         var size = batch.PageSize;
-        var image = batch.Image(i);
-        var limit = Math.Min(size / 4 * 3, destination.Length);
-        var changed = batch.TryReadBase(i, old) ? PageChanges.Write(old, image, destination[..limit]) : -1;
-        if (changed >= 0)
+        if (batch.TryReadBase(i, old))
         {
-            return changed;
+            var limit = Math.Min(size / 4 * 3, destination.Length);
+            if (PageChanges.Write(old, batch.Image(i), destination[..limit]) is >= 0 and var changed)
+            {
+                return changed;
+            }
         }
 
-        return image.TryCopyTo(destination) ? size : -1;
+        if (size > destination.Length)
+        {
+            return -1;
+        }
+
+        batch.CopyImagesTo(i, 1, destination[..size]);
+        return size;
     }
 }
