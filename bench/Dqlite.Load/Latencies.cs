@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Numerics;
+using System.Text.Json.Serialization;
 
 namespace Dqlite.Load;
 
@@ -11,33 +12,39 @@ internal sealed class Latencies
 {
     private const int SubBucketBits = 7;
     private const int SubBuckets = 1 << SubBucketBits;
-    private readonly long[] _buckets = new long[(64 - SubBucketBits) * SubBuckets];
-    private long _maxNs;
+
+    /// <summary>How many there are of each length.</summary>
+    [JsonInclude]
+    private long[] Buckets { get; init; } = new long[(64 - SubBucketBits) * SubBuckets];
+
+    [JsonInclude]
+    private long MaxNs { get; set; }
 
     /// <summary>How many there are.</summary>
+    [JsonInclude]
     public long Count { get; private set; }
 
     /// <summary>Adds a difference of two <see cref="Stopwatch.GetTimestamp"/>.</summary>
     public void Add(long ticks)
     {
         var ns = (long)(ticks * (1e9 / Stopwatch.Frequency));
-        _buckets[BucketOf(ns)]++;
-        _maxNs = Math.Max(_maxNs, ns);
+        Buckets[BucketOf(ns)]++;
+        MaxNs = Math.Max(MaxNs, ns);
         Count++;
     }
 
     public void Add(Latencies other)
     {
-        for (var i = 0; i < _buckets.Length; i++)
+        for (var i = 0; i < Buckets.Length; i++)
         {
-            _buckets[i] += other._buckets[i];
+            Buckets[i] += other.Buckets[i];
         }
 
-        _maxNs = Math.Max(_maxNs, other._maxNs);
+        MaxNs = Math.Max(MaxNs, other.MaxNs);
         Count += other.Count;
     }
 
-    public LatencySummary Summarize(TimeSpan elapsed) => new(Count, elapsed.TotalSeconds, QuantileUs(0.5), QuantileUs(0.95), QuantileUs(0.99), _maxNs / 1e3);
+    public LatencySummary Summarize(TimeSpan elapsed) => new(Count, elapsed.TotalSeconds, QuantileUs(0.5), QuantileUs(0.95), QuantileUs(0.99), MaxNs / 1e3);
 
     private static int BucketOf(long ns)
     {
@@ -61,17 +68,35 @@ internal sealed class Latencies
     private double QuantileUs(double quantile)
     {
         var left = (long)Math.Ceiling(quantile * Count);
-        for (var i = 0; i < _buckets.Length; i++)
+        for (var i = 0; i < Buckets.Length; i++)
         {
-            left -= _buckets[i];
+            left -= Buckets[i];
             if (left <= 0)
             {
-                return Math.Min(NsOf(i), _maxNs) / 1e3;
+                return Math.Min(NsOf(i), MaxNs) / 1e3;
             }
         }
 
-        return _maxNs / 1e3;
+        return MaxNs / 1e3;
     }
+}
+
+/// <summary>What the clients of one session saw; JSON between processes.</summary>
+internal sealed record LoadResult(Latencies Latencies, TimeSpan Elapsed)
+{
+    /// <summary>Of sessions that ran at the same time.</summary>
+    public static LoadResult Merge(IReadOnlyList<LoadResult> results)
+    {
+        var all = new Latencies();
+        foreach (var result in results)
+        {
+            all.Add(result.Latencies);
+        }
+
+        return new LoadResult(all, results.Max(result => result.Elapsed));
+    }
+
+    public LatencySummary Summarize() => Latencies.Summarize(Elapsed);
 }
 
 /// <summary>What the clients of one point saw.</summary>

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Dqlite.Load.Operations;
+using Dqlite.Net;
 using Quickstart;
 
 namespace Dqlite.Load;
@@ -10,7 +11,7 @@ internal sealed record LoadOptions
     private const int DefaultValueBytes = 100;
     private const int DefaultBlobBytes = 100_000;
     private const int DefaultRows = 10_000;
-    private static readonly string[] Known = ["nodes", "clients", "seconds", "workload", "value-bytes", "rows", "api", "rounds", "processes!", "json", "dir", "svg"];
+    private static readonly string[] Known = ["nodes", "clients", "seconds", "workload", "value-bytes", "rows", "api", "level", "on", "rounds", "processes!", "json", "dir", "svg"];
 
     public required int Nodes { get; init; }
 
@@ -25,6 +26,10 @@ internal sealed record LoadOptions
     public required int Rows { get; init; }
 
     public required Api[] Apis { get; init; }
+
+    public required ReadConsistency Level { get; init; }
+
+    public required Place On { get; init; }
 
     public required int Rounds { get; init; }
 
@@ -41,7 +46,8 @@ internal sealed record LoadOptions
     {
         var arguments = Arguments.Parse(args, Known);
         var workload = Names.Parse<OperationKind>("workload", arguments.Find("workload") ?? Names.Of(OperationKind.Insert));
-        return new LoadOptions
+        var level = Names.Parse<ReadConsistency>("level", arguments.Find("level") ?? Names.Of(ReadConsistency.Linearizable));
+        var options = new LoadOptions
         {
             Nodes = arguments.Number("nodes", 3, 1, 9),
             Clients = [.. List(arguments.Find("clients") ?? "1,4,16,64").Select(ParseClients).Distinct().Order()],
@@ -49,13 +55,17 @@ internal sealed record LoadOptions
             Workload = workload,
             ValueBytes = arguments.Number("value-bytes", workload == OperationKind.Blob ? DefaultBlobBytes : DefaultValueBytes, 1, 10_000_000),
             Rows = arguments.Number("rows", DefaultRows, 1, 100_000_000),
-            Apis = [.. List(arguments.Find("api") ?? $"{Names.Of(Api.Dqlite)},{Names.Of(Api.Plain)}").Select(word => Names.Parse<Api>("api", word)).Distinct()],
+            Apis = arguments.Find("api") is { } apis ? [.. List(apis).Select(word => Names.Parse<Api>("api", word)).Distinct()] : [.. Enum.GetValues<Api>().Where(api => Knows(api, level))],
+            Level = level,
+            On = Names.Parse<Place>("on", arguments.Find("on") ?? Names.Of(Place.Leader)),
             Rounds = arguments.Number("rounds", 5, 1, 1000),
             Processes = arguments.Has("processes"),
             Json = FileOf(arguments, "json"),
             Svg = FileOf(arguments, "svg"),
             Directory = DirectoryOf(arguments),
         };
+        options.ValidateReads();
+        return options;
     }
 
     /// <summary>Where the data goes: --dir, or the current directory.</summary>
@@ -65,7 +75,7 @@ internal sealed record LoadOptions
         return File.Exists(path) ? throw new ArgumentException($"--dir: '{path}' is a file.") : path;
     }
 
-    public LoadSpec SpecFor(int clients) => new(Workload, clients, ValueBytes, Rows, Seconds);
+    public LoadSpec SpecFor(int clients) => new(Workload, clients, ValueBytes, Rows, Seconds, Level, On);
 
     /// <summary>A file that is to be written, or null.</summary>
     public static string? FileOf(Arguments arguments, string option)
@@ -74,6 +84,28 @@ internal sealed record LoadOptions
         return path is null || (System.IO.Directory.Exists(Path.GetDirectoryName(Path.GetFullPath(path))) && !System.IO.Directory.Exists(path))
             ? path
             : throw new ArgumentException($"--{option}: '{path}' cannot be a file.");
+    }
+
+    /// <summary>A plain connection has no session, and no bound.</summary>
+    private static bool Knows(Api api, ReadConsistency level) => api == Api.Dqlite || level is ReadConsistency.Linearizable or ReadConsistency.Local;
+
+    private void ValidateReads()
+    {
+        var spec = SpecFor(1);
+        if (!spec.OnlyReads && !spec.IsLinearizableOnLeader)
+        {
+            throw new ArgumentException($"--level and --on are for a workload that only reads (select): {Names.Of(Workload)} writes, which the leader alone does.");
+        }
+
+        if (On == Place.Followers && Nodes == 1)
+        {
+            throw new ArgumentException("--on followers needs at least 2 --nodes.");
+        }
+
+        if (!Apis.All(api => Knows(api, Level)))
+        {
+            throw new ArgumentException($"--api plain has no level {Names.Of(Level)}, only linearizable and local.");
+        }
     }
 
     private static string[] List(string text) => text.Split(',');

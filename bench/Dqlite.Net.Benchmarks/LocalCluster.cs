@@ -19,6 +19,8 @@ internal sealed class LocalCluster : IAsyncDisposable
         _nodes = new DqliteNode?[count];
     }
 
+    public IEnumerable<DqliteNode> Nodes => _nodes.OfType<DqliteNode>();
+
     public static async Task<LocalCluster> StartAsync(string directory, int count)
     {
         var cluster = new LocalCluster(directory, count);
@@ -81,7 +83,7 @@ internal sealed class LocalCluster : IAsyncDisposable
     public async Task WaitForAgreementAsync()
     {
         var (leader, _) = await LeaderAsync();
-        while (_nodes.OfType<DqliteNode>().Any(node => node.AppliedIndex < leader.AppliedIndex))
+        while (Nodes.Any(node => node.AppliedIndex < leader.AppliedIndex))
         {
             await Task.Delay(1);
         }
@@ -89,7 +91,7 @@ internal sealed class LocalCluster : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        foreach (var node in _nodes.OfType<DqliteNode>())
+        foreach (var node in Nodes)
         {
             await node.DisposeAsync();
         }

@@ -1,47 +1,27 @@
-using System.Data.Common;
 using Dqlite.Load.Operations;
 using Dqlite.Net;
-using Microsoft.Data.Sqlite;
 
 namespace Dqlite.Load.Clusters;
 
-/// <summary>A database of the cluster, created on its leader and dropped at the end.</summary>
-internal sealed class ClusterDatabase : IDatabaseUnderLoad
+/// <summary>A database of the cluster, created and filled on the leader; dropped at the end.</summary>
+internal sealed class ClusterDatabase : IAsyncDisposable
 {
     private readonly DqliteNode _leader;
-    private readonly DqliteDataSource _source;
-    private readonly Api _api;
+    private readonly string _name;
 
-    private ClusterDatabase(DqliteNode leader, DqliteDataSource source, Api api)
+    private ClusterDatabase(DqliteNode leader, string name)
     {
         _leader = leader;
-        _source = source;
-        _api = api;
+        _name = name;
     }
 
-    public bool Blocks => _api == Api.Plain;
-
-    public static async Task<ClusterDatabase> CreateAsync(DqliteNode leader, string name, Api api, int clients)
+    public static async Task<ClusterDatabase> CreateAsync(DqliteNode leader, string name, LoadSpec spec)
     {
-        var options = new DqliteDatabaseOptions { ConnectionString = new DqliteConnectionStringBuilder { MaxPoolSize = clients }.ConnectionString };
-        return new ClusterDatabase(leader, await leader.OpenDatabaseAsync(name, options), api);
+        await using var source = await leader.OpenDatabaseAsync(name);
+        await using var connection = await source.OpenConnectionAsync();
+        await OperationFactory.FillAsync(connection, spec);
+        return new ClusterDatabase(leader, name);
     }
 
-    public async Task<DbConnection> OpenAsync()
-    {
-        if (_api == Api.Dqlite)
-        {
-            return await _source.OpenConnectionAsync();
-        }
-
-        var connection = new SqliteConnection(_source.PlainConnectionString);
-        await connection.OpenAsync();
-        return connection;
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        await _leader.DropDatabaseAsync(_source.Database);
-        await _source.DisposeAsync();
-    }
+    public async ValueTask DisposeAsync() => await _leader.DropDatabaseAsync(_name);
 }

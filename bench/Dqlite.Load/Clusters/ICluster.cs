@@ -7,11 +7,13 @@ namespace Dqlite.Load.Clusters;
 /// <param name="Spent">What clients and nodes spent meanwhile, all of them together.</param>
 internal sealed record ClusterPoint(LatencySummary Latency, Usage Spent);
 
-/// <summary>A running cluster; its clients work on the leader, since that is where writes go.</summary>
+/// <summary>A running cluster.</summary>
 internal interface ICluster : IAsyncDisposable
 {
-    /// <summary>Puts the leader under load, on a database of its own.</summary>
-    /// <exception cref="System.Data.Common.DbException">It lost leadership meanwhile.</exception>
-    /// <exception cref="MemberException">It is a process of its own, and something failed there.</exception>
+    public const string LeaderMoved = "The leader changed while the clients were measured.";
+
+    /// <summary>Puts the nodes under load that <see cref="LoadSpec.On"/> means, on a database of its own.</summary>
+    /// <exception cref="System.Data.Common.DbException">The leader lost leadership meanwhile.</exception>
+    /// <exception cref="MemberException">So it did, or a node is a process of its own, and something failed there.</exception>
     Task<ClusterPoint> MeasureAsync(string database, Api api, LoadSpec spec);
 }

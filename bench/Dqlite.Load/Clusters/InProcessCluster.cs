@@ -1,4 +1,5 @@
 using Dqlite.Load.Operations;
+using Dqlite.Net;
 using Dqlite.Net.Benchmarks;
 
 namespace Dqlite.Load.Clusters;
@@ -11,10 +12,14 @@ internal sealed class InProcessCluster(LocalCluster cluster) : ICluster
     public async Task<ClusterPoint> MeasureAsync(string database, Api api, LoadSpec spec)
     {
         var (leader, _) = await cluster.LeaderAsync();
-        await using var session = await LoadSession.StartAsync(await ClusterDatabase.CreateAsync(leader, database, api, spec.Clients), spec);
+        var term = leader.Leader?.Term;
+        await using var created = await ClusterDatabase.CreateAsync(leader, database, spec);
+        var nodes = cluster.Nodes.Where(node => spec.UsesNode(isLeader: node == leader));
+        await using var session = await LoadSession.StartAsync(await ClusterConnections.CreateAsync(nodes, database, api, spec), spec);
         var before = _usage.Read();
-        var latency = await session.MeasureAsync();
-        return new ClusterPoint(latency, _usage.Read() - before);
+        var measured = await session.MeasureAsync();
+        var spent = _usage.Read() - before;
+        return leader.Leader is { IsLocal: true } now && now.Term == term ? new ClusterPoint(measured.Summarize(), spent) : throw new MemberException(ICluster.LeaderMoved);
     }
 
     public async ValueTask DisposeAsync()

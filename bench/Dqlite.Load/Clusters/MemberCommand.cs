@@ -12,6 +12,7 @@ internal sealed class MemberCommand : IAsyncDisposable
     private const int WarmUpCommits = 300;
     private readonly UsageMeter _usage = new();
     private readonly DqliteNode _node;
+    private ClusterDatabase? _database;
     private LoadSession? _session;
     private LeaderWriters? _writers;
 
@@ -73,6 +74,7 @@ internal sealed class MemberCommand : IAsyncDisposable
             {
                 StateRequest => Reply(new MemberState(_node.IsLeader, _node.AppliedIndex, _node.Leader?.Term ?? 0, _writers?.FirstWriteAt ?? 0)),
                 UsageRequest => Reply(_usage.Read()),
+                CreateRequest create => Reply(await CreateAsync(create)),
                 PrepareRequest prepare => Reply(await PrepareAsync(prepare)),
                 MeasureRequest when _session is not null => Reply(await _session.MeasureAsync()),
                 CleanRequest => Reply(await CleanAsync()),
@@ -89,19 +91,36 @@ internal sealed class MemberCommand : IAsyncDisposable
         }
     }
 
-    private async Task<bool> PrepareAsync(PrepareRequest request)
+    private async Task<bool> CreateAsync(CreateRequest request)
     {
         await CleanAsync();
-        _session = await LoadSession.StartAsync(await ClusterDatabase.CreateAsync(_node, request.Database, request.Api, request.Spec.Clients), request.Spec);
+        _database = await ClusterDatabase.CreateAsync(_node, request.Database, request.Spec);
         return true;
     }
 
-    private async Task<bool> CleanAsync()
+    private async Task<bool> PrepareAsync(PrepareRequest request)
+    {
+        await EndSessionAsync();
+        _session = await LoadSession.StartAsync(await ClusterConnections.CreateAsync([_node], request.Database, request.Api, request.Spec), request.Spec);
+        return true;
+    }
+
+    private async Task EndSessionAsync()
     {
         if (_session is { } session)
         {
             _session = null;
             await session.DisposeAsync();
+        }
+    }
+
+    private async Task<bool> CleanAsync()
+    {
+        await EndSessionAsync();
+        if (_database is { } database)
+        {
+            _database = null;
+            await database.DisposeAsync();
         }
 
         return true;

@@ -7,6 +7,7 @@ namespace Dqlite.Load.Clusters;
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "ask")]
 [JsonDerivedType(typeof(StateRequest), "state")]
 [JsonDerivedType(typeof(UsageRequest), "usage")]
+[JsonDerivedType(typeof(CreateRequest), "create")]
 [JsonDerivedType(typeof(PrepareRequest), "prepare")]
 [JsonDerivedType(typeof(MeasureRequest), "measure")]
 [JsonDerivedType(typeof(CleanRequest), "clean")]
@@ -20,13 +21,16 @@ internal sealed record StateRequest : MemberRequest;
 /// <summary>What the process has spent: <see cref="Usage"/>.</summary>
 internal sealed record UsageRequest : MemberRequest;
 
-/// <summary>Starts a <see cref="LoadSession"/>; the node leads.</summary>
+/// <summary>Creates a database and fills it; the node leads.</summary>
+internal sealed record CreateRequest(string Database, LoadSpec Spec) : MemberRequest;
+
+/// <summary>Starts a <see cref="LoadSession"/> on a database that exists.</summary>
 internal sealed record PrepareRequest(string Database, Api Api, LoadSpec Spec) : MemberRequest;
 
-/// <summary>Measures: <see cref="LatencySummary"/>.</summary>
+/// <summary>Measures: <see cref="LoadResult"/>.</summary>
 internal sealed record MeasureRequest : MemberRequest;
 
-/// <summary>Ends the session.</summary>
+/// <summary>Ends the session, and drops the database that was created here.</summary>
 internal sealed record CleanRequest : MemberRequest;
 
 /// <summary>From now on, writes whenever the node leads.</summary>

@@ -62,12 +62,24 @@ internal sealed class ProcessCluster : ICluster
     public async Task<ClusterPoint> MeasureAsync(string database, Api api, LoadSpec spec)
     {
         var (leader, _) = await LeaderAsync();
-        await leader.AskAsync<bool>(new PrepareRequest(database, api, spec));
+        var term = await LeaderTermAsync(leader);
+        await leader.AskAsync<bool>(new CreateRequest(database, spec));
+        var readers = Running.Where(member => spec.UsesNode(isLeader: member == leader)).ToArray();
+        var shares = readers.Zip(spec.Split(readers.Length)).Where(share => share.Second.Clients > 0).ToArray();
+        foreach (var (member, share) in shares)
+        {
+            await member.AskAsync<bool>(new PrepareRequest(database, api, share));
+        }
+
         var before = await UsageAsync();
-        var latency = await leader.AskAsync<LatencySummary>(new MeasureRequest());
+        var results = await Task.WhenAll(shares.Select(share => share.First.AskAsync<LoadResult>(new MeasureRequest())));
         var spent = await UsageAsync() - before;
-        await leader.AskAsync<bool>(new CleanRequest());
-        return new ClusterPoint(latency, spent);
+        foreach (var member in shares.Select(share => share.First).Append(leader))
+        {
+            await member.AskAsync<bool>(new CleanRequest());
+        }
+
+        return await LeaderTermAsync(leader) == term ? new ClusterPoint(LoadResult.Merge(results).Summarize(), spent) : throw new MemberException(ICluster.LeaderMoved);
     }
 
     public async ValueTask DisposeAsync()
@@ -77,6 +89,9 @@ internal sealed class ProcessCluster : ICluster
             await member.DisposeAsync();
         }
     }
+
+    /// <summary>0: it does not lead.</summary>
+    private static async Task<long> LeaderTermAsync(MemberProcess member) => await member.AskAsync<MemberState>(new StateRequest()) is { IsLeader: true } state ? state.Term : 0;
 
     private async Task<Usage> UsageAsync()
     {

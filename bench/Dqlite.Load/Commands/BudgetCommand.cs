@@ -24,8 +24,8 @@ internal sealed class BudgetCommand(string parent, int commits)
         using var recorder = new CommitRecorder((commits * MaxEventsPerCommit) + 1000);
         await using var cluster = await LocalCluster.StartAsync(directory.Sub("nodes"), Nodes);
         var (leader, _) = await cluster.LeaderAsync();
-        await using var database = await ClusterDatabase.CreateAsync(leader, "budget", Api.Dqlite, clients: 1);
-        await using var connection = await database.OpenAsync();
+        await using var database = await leader.OpenDatabaseAsync("budget");
+        await using var connection = await database.OpenConnectionAsync();
         await KeyValueTable.CreateAsync(connection);
         using var insert = new InsertOperation(connection, Values.Texts(ValueBytes, 0));
         await MeasureAsync(insert);

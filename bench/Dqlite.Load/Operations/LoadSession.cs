@@ -35,7 +35,7 @@ internal sealed class LoadSession : IAsyncDisposable
         }
     }
 
-    public Task<LatencySummary> MeasureAsync() => RunAsync(TimeSpan.FromSeconds(_spec.Seconds));
+    public Task<LoadResult> MeasureAsync() => RunAsync(TimeSpan.FromSeconds(_spec.Seconds));
 
     public async ValueTask DisposeAsync()
     {
@@ -68,11 +68,6 @@ internal sealed class LoadSession : IAsyncDisposable
         {
             var connection = await _database.OpenAsync();
             _connections.Add(connection);
-            if (client == 0)
-            {
-                await OperationFactory.FillAsync(connection, _spec);
-            }
-
             _operations.Add(OperationFactory.Create(connection, _spec, client));
         }
 
@@ -80,7 +75,7 @@ internal sealed class LoadSession : IAsyncDisposable
         await RunAsync(fifth < MaxWarmUp ? fifth : MaxWarmUp);
     }
 
-    private async Task<LatencySummary> RunAsync(TimeSpan duration)
+    private async Task<LoadResult> RunAsync(TimeSpan duration)
     {
         var began = Stopwatch.GetTimestamp();
         var until = began + (long)(duration.TotalSeconds * Stopwatch.Frequency);
@@ -88,11 +83,11 @@ internal sealed class LoadSession : IAsyncDisposable
         var elapsed = Stopwatch.GetElapsedTime(began);
         var all = new Latencies();
         Array.ForEach(ofClients, all.Add);
-        return all.Summarize(elapsed);
+        return new LoadResult(all, elapsed);
     }
 
-    /// <summary>A client that blocks has a thread of its own, and stays on it: its awaits never suspend.</summary>
-    private Task<Latencies> StartClient(IOperation operation, long until) => _database.Blocks
+    /// <summary>A client whose awaits do not suspend, since it blocks or only reads, has a thread of its own and stays on it: the pool has too few for many such.</summary>
+    private Task<Latencies> StartClient(IOperation operation, long until) => _database.Blocks || _spec.OnlyReads
         ? Task.Factory.StartNew(() => RunClientAsync(operation, until), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default).Unwrap()
         : Task.Run(() => RunClientAsync(operation, until));
 }

@@ -16,6 +16,7 @@ internal sealed class ClusterSeries(ICluster cluster, int nodes, Api api, LoadSp
         // A point that failed may have left its database.
         var database = string.Create(CultureInfo.InvariantCulture, $"{Key.Name}-{Key.Clients}-{++_databases}");
         var measured = await cluster.MeasureAsync(database, api, spec);
-        return Point.Of(Key, Names.Of(spec.Operation), round, measured.Latency, measured.Spent);
+        var point = Point.Of(Key, Names.Of(spec.Operation), round, measured.Latency, measured.Spent);
+        return spec.IsLinearizableOnLeader ? point : point with { Level = Names.Of(spec.Level), On = Names.Of(spec.On) };
     }
 }

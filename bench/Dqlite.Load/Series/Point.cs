@@ -59,6 +59,16 @@ internal sealed record Point
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
     public bool IsDisturbed { get; init; }
 
+    /// <summary>Of reads, if not linearizable on the leader.</summary>
+    [JsonPropertyName("level")]
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? Level { get; init; }
+
+    /// <summary>Where the clients were, if not linearizable on the leader.</summary>
+    [JsonPropertyName("on")]
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? On { get; init; }
+
     /// <param name="key">What was measured.</param>
     /// <param name="workload">The load.</param>
     /// <param name="round">The round.</param>

@@ -17,11 +17,15 @@ internal sealed class SqliteDatabase(string directory, bool flushes) : IDatabase
     /// <summary>Bytes of all frames that the connections wrote. SQLite reuses the file, so its length tells nothing.</summary>
     public long WalBytes => _connections.Sum(PagesWritten) * (PageBytes + FrameHeaderBytes);
 
+    public async Task FillAsync(LoadSpec spec)
+    {
+        await using var connection = await ConnectAsync();
+        await OperationFactory.FillAsync(connection, spec);
+    }
+
     public async Task<DbConnection> OpenAsync()
     {
-        var connection = new SqliteConnection($"Data Source={Path.Combine(directory, "plain.db")};Pooling=False;Default Timeout=60");
-        await connection.OpenAsync();
-        await connection.RunAsync($"PRAGMA busy_timeout=60000; PRAGMA journal_mode=WAL; PRAGMA synchronous={(flushes ? "FULL" : "OFF")}");
+        var connection = await ConnectAsync();
         _connections.Add(connection);
         return connection;
     }
@@ -30,6 +34,14 @@ internal sealed class SqliteDatabase(string directory, bool flushes) : IDatabase
     {
         Directory.Delete(directory, recursive: true);
         return ValueTask.CompletedTask;
+    }
+
+    private async Task<SqliteConnection> ConnectAsync()
+    {
+        var connection = new SqliteConnection($"Data Source={Path.Combine(directory, "plain.db")};Pooling=False;Default Timeout=60");
+        await connection.OpenAsync();
+        await connection.RunAsync($"PRAGMA busy_timeout=60000; PRAGMA journal_mode=WAL; PRAGMA synchronous={(flushes ? "FULL" : "OFF")}");
+        return connection;
     }
 
     private static long PagesWritten(SqliteConnection connection)

@@ -13,11 +13,12 @@ internal sealed class SqliteSeries(ScratchDirectory directory, bool flushes, Loa
     public async Task<Point> MeasureAsync(int round)
     {
         var database = new SqliteDatabase(directory.Sub(Key.Name), flushes);
+        await database.FillAsync(spec);
         await using var session = await LoadSession.StartAsync(database, spec);
         var (before, walBefore) = (_usage.Read(), database.WalBytes);
-        var latency = await session.MeasureAsync();
+        var measured = await session.MeasureAsync();
         var spent = _usage.Read() - before;
-        return Point.Of(Key, Names.Of(spec.Operation), round, latency, spent with { LogBytes = database.WalBytes - walBefore, NetBytes = 0 });
+        return Point.Of(Key, Names.Of(spec.Operation), round, measured.Summarize(), spent with { LogBytes = database.WalBytes - walBefore, NetBytes = 0 });
     }
 
     public void Dispose() => _usage.Dispose();
