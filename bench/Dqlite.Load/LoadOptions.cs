@@ -41,6 +41,9 @@ internal sealed record LoadOptions
 
     public required string Directory { get; init; }
 
+    /// <summary>What is measured, in words.</summary>
+    public string Title => $"{Names.Of(Workload)}, {Nodes} nodes" + (SpecFor(1).IsLinearizableOnLeader ? "" : $", level {Names.Of(Level)}, clients on {Names.Of(On)}");
+
     /// <exception cref="ArgumentException">Something in it cannot be.</exception>
     public static LoadOptions Parse(string[] args)
     {
@@ -69,22 +72,14 @@ internal sealed record LoadOptions
     }
 
     /// <summary>Where the data goes: --dir, or the current directory.</summary>
-    public static string DirectoryOf(Arguments arguments)
-    {
-        var path = arguments.Find("dir") ?? System.IO.Directory.GetCurrentDirectory();
-        return File.Exists(path) ? throw new ArgumentException($"--dir: '{path}' is a file.") : path;
-    }
+    public static string DirectoryOf(Arguments arguments) =>
+        Checked("dir", arguments.Find("dir") ?? System.IO.Directory.GetCurrentDirectory(), path => System.IO.Directory.CreateDirectory(path));
 
     public LoadSpec SpecFor(int clients) => new(Workload, clients, ValueBytes, Rows, Seconds, Level, On);
 
-    /// <summary>A file that is to be written, or null.</summary>
-    public static string? FileOf(Arguments arguments, string option)
-    {
-        var path = arguments.Find(option);
-        return path is null || (System.IO.Directory.Exists(Path.GetDirectoryName(Path.GetFullPath(path))) && !System.IO.Directory.Exists(path))
-            ? path
-            : throw new ArgumentException($"--{option}: '{path}' cannot be a file.");
-    }
+    /// <summary>A file that is to be written, or null. It exists then: what cannot be written is refused before anything is measured for it.</summary>
+    public static string? FileOf(Arguments arguments, string option) =>
+        arguments.Find(option) is { } path ? Checked(option, path, wanted => File.OpenWrite(wanted).Dispose()) : null;
 
     /// <summary>A plain connection has no session, and no bound.</summary>
     private static bool Knows(Api api, ReadConsistency level) => api == Api.Dqlite || level is ReadConsistency.Linearizable or ReadConsistency.Local;
@@ -105,6 +100,19 @@ internal sealed record LoadOptions
         if (!Apis.All(api => Knows(api, Level)))
         {
             throw new ArgumentException($"--api plain has no level {Names.Of(Level)}, only linearizable and local.");
+        }
+    }
+
+    private static string Checked(string option, string path, Action<string> attempt)
+    {
+        try
+        {
+            attempt(path);
+            return path;
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            throw new ArgumentException($"--{option}: '{path}' cannot be used: {exception.Message}", exception);
         }
     }
 

@@ -11,9 +11,11 @@ internal static class Program
     private const string Usage = """
         Usage:
           load [--nodes 3] [--clients 1,4,16,64] [--seconds 5] [--workload insert|update|select|mixed|tpcb|blob] [--value-bytes 100] [--rows 10000]
-               [--api dqlite|plain|dqlite,plain] [--rounds 5] [--processes] [--json FILE] [--svg FILE] [--dir DIR]
+               [--api dqlite|plain|dqlite,plain] [--level linearizable|session|local|bounded] [--on leader|followers|all]
+               [--rounds 5] [--processes] [--json FILE] [--svg FILE] [--dir DIR]
               Every round measures every series: the cluster by both APIs, plain SQLite with and without flushes, and the floor.
               --value-bytes is 100000 by default for blob; --rows is how many there are to read and update. --processes: one process per node instead of all in this one.
+              --level and --on are for select: how fresh its reads must be, and on which nodes the clients are, in turn. Plain connections know linearizable and local.
           load failover [--nodes 3] [--rounds 20] [--clients 4] [--how kill|silent|kill,silent] [--dir DIR]
               Ends the leader's process (kill -9), or stops it with its sockets open (silent); time to the first write elsewhere.
           load restart [--megabytes 200,2048] [--dir DIR]

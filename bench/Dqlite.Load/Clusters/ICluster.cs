@@ -10,7 +10,7 @@ internal sealed record ClusterPoint(LatencySummary Latency, Usage Spent);
 /// <summary>A running cluster.</summary>
 internal interface ICluster : IAsyncDisposable
 {
-    public const string LeaderMoved = "The leader changed while the clients were measured.";
+    const string LeaderMoved = "The leader changed while the clients were measured.";
 
     /// <summary>Puts the nodes under load that <see cref="LoadSpec.On"/> means, on a database of its own.</summary>
     /// <exception cref="System.Data.Common.DbException">The leader lost leadership meanwhile.</exception>

@@ -50,7 +50,7 @@ internal sealed class LoadCommand(LoadOptions options)
         Table.Print(summary);
         if (options.Svg is not null)
         {
-            await File.WriteAllTextAsync(options.Svg, Chart.Draw(summary, $"{Names.Of(options.Workload)}, {options.Nodes} nodes: latency against throughput"));
+            await File.WriteAllTextAsync(options.Svg, Chart.Draw(summary, $"{options.Title}: latency against throughput"));
         }
     }
 

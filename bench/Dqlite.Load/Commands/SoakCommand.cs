@@ -13,7 +13,7 @@ namespace Dqlite.Load.Commands;
 /// <summary>A steady load for a long time: what grows, and how often leadership was lost although nothing failed.</summary>
 internal sealed class SoakCommand
 {
-    private const int Nodes = 3;
+    public const int Nodes = 3;
     private readonly List<SoakSample> _samples = [];
     private readonly string _parent;
     private readonly string? _json;
@@ -99,7 +99,7 @@ internal sealed class SoakCommand
             P99Us = latency.P99Us,
             ManagedMb = GC.GetGCMemoryInfo().TotalCommittedBytes / 1e6,
             ResidentMb = process.WorkingSet64 / 1e6,
-            LogMb = MegabytesOf(directory, path => path.EndsWith(".segment", StringComparison.Ordinal)),
+            LogMb = MegabytesOf(directory, path => Path.GetExtension(path) is ".segment" or ".spare"),
             DatabaseMb = MegabytesOf(directory, path => path.EndsWith(".db", StringComparison.Ordinal)),
             Descriptors = Directory.Exists("/proc/self/fd") ? Directory.GetFileSystemEntries("/proc/self/fd").Length : 0,
             Threads = process.Threads.Count,

@@ -6,8 +6,9 @@ namespace Dqlite.Load.Output;
 /// <param name="Key">Which.</param>
 /// <param name="Of">Median of a figure.</param>
 /// <param name="ToFloor">Median of the rounds' own ratios of the p50 to that of the floor; rounds whose floor was disturbed are left out.</param>
-/// <param name="ToSqlite">Median of the rounds' own ratios of the rate to that of sqlite-full with one writer.</param>
-internal sealed record SummaryLine(SeriesKey Key, Func<Func<Point, double>, double> Of, double? ToFloor, double? ToSqlite)
+/// <param name="ToSqlite">Median of the rounds' own ratios of the rate to that of sqlite-full with one client.</param>
+/// <param name="ToSqliteP50">The same of the p50.</param>
+internal sealed record SummaryLine(SeriesKey Key, Func<Func<Point, double>, double> Of, double? ToFloor, double? ToSqlite, double? ToSqliteP50)
 {
     public double CommitsPerSecond => Of(point => point.CommitsPerSecond);
 
@@ -35,6 +36,8 @@ internal sealed class Summary
 
     private static SeriesKey KeyOf(Point point) => new(point.Series, point.Nodes, point.Clients);
 
+    private static bool IsLoneSqlite(Point point) => point is { Series: SeriesKey.SqliteFull, Clients: 1 };
+
     private static double? Median(IEnumerable<double> values)
     {
         var sorted = values.Order().ToArray();
@@ -45,7 +48,8 @@ internal sealed class Summary
         group.Key,
         figure => Median(group.Select(figure))!.Value,
         Ratio(group, point => point.Series == SeriesKey.Floor && !point.IsDisturbed, point => point.P50Us),
-        Ratio(group, point => point is { Series: SeriesKey.SqliteFull, Clients: 1 }, point => point.CommitsPerSecond));
+        Ratio(group, IsLoneSqlite, point => point.CommitsPerSecond),
+        Ratio(group, IsLoneSqlite, point => point.P50Us));
 
     private double? Ratio(IEnumerable<Point> points, Func<Point, bool> isBase, Func<Point, double> figure) => Median(
         from point in points

@@ -5,7 +5,7 @@ namespace Dqlite.Load.Output;
 /// <summary>The medians, on standard output.</summary>
 internal static class Table
 {
-    private static readonly string[] Heads = ["series", "clients", "commits/s", "p50 us", "p95 us", "p99 us", "max us", "cpu us", "log B", "net B", "alloc B", "p50/floor", "rate/sqlite-full 1"];
+    private static readonly string[] Heads = ["series", "clients", "commits/s", "p50 us", "p95 us", "p99 us", "max us", "cpu us", "log B", "net B", "alloc B", "p50/floor", "rate/sqlite-full 1", "p50/sqlite-full 1"];
 
     public static void Print(Summary summary)
     {
@@ -43,6 +43,7 @@ internal static class Table
         Text(line.Of(point => point.AllocatedBytesPerCommit)),
         line.ToFloor is { } toFloor ? Text(toFloor, "0.00") : "-",
         line.ToSqlite is { } toSqlite ? Text(toSqlite, "0.00") : "-",
+        line.ToSqliteP50 is { } toSqliteP50 ? Text(toSqliteP50, "0.00") : "-",
     ];
 
     private static string Text(double value, string format = "0") => value.ToString(format, CultureInfo.InvariantCulture);
