@@ -187,7 +187,12 @@ internal sealed class NodeStarter
         _transport = new TcpPeerTransport(transportOptions, IdentityOf(_directory.Identity));
         _events = new NodeTransportEvents(Incarnation, Options.Members);
         _transport.Start(_events);
-        Address = _transport.BoundAddress;
+        var given = PeerAddress.Parse(Address);
+        if (given.Port == 0)
+        {
+            // Only the port: a name stays the name that the other members list and dial, whatever it means on this machine.
+            Address = (given with { Port = PeerAddress.Parse(_transport.BoundAddress).Port }).ToString();
+        }
     }
 
     private Hello IdentityOf(NodeIdentity identity) =>

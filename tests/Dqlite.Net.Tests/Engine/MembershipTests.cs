@@ -179,6 +179,32 @@ internal sealed class MembershipTests : EngineFixture
         Assert.That(failure.Message, Does.Contain($"Join = \"{Cluster.Addresses[0]}\""));
     }
 
+    [Test]
+    public async Task Members_may_be_listed_by_name_and_keep_their_names()
+    {
+        static string Named(string address) => address.Replace("127.0.0.1", "localhost", StringComparison.Ordinal);
+
+        Cluster.Configure = options => options with { Address = Named(options.Address), Members = [.. options.Members.Select(Named)] };
+        await Cluster.FoundAsync(2);
+        var names = Cluster.Addresses.Select(Named).ToArray();
+        Assert.Multiple(async () =>
+        {
+            Assert.That(Cluster.Running.Select(node => node.Address), Is.EqualTo(names));
+            Assert.That((await Cluster[0].Cluster.ListAsync()).Select(member => member.Address), Is.EqualTo(names));
+        });
+
+        await Cluster.AbortAsync(1);
+        await Cluster.StartAsync(1);
+        await RunAsync(await Cluster.OpenOnLeaderAsync(), "CREATE TABLE t (id INTEGER PRIMARY KEY)");
+    }
+
+    [Test]
+    public async Task A_port_that_the_system_chose_is_part_of_the_address()
+    {
+        await using var node = await DqliteNode.StartAsync(new DqliteNodeOptions { DataDirectory = Cluster.DirectoryOf(0), Address = "localhost:0" });
+        Assert.That(node.Address, Does.Match("^localhost:[1-9][0-9]+$"));
+    }
+
     private static async Task<(long Id, bool IsVoter)[]> RolesAsync(DqliteNode node)
     {
         // The asked node may not be the one that carried the change out.
