@@ -32,8 +32,8 @@ public sealed class DqliteCluster
             .Select(member => new DqliteMember(member.Id.Value, member.Address, member.Role == MemberRole.Voter, member.Id == status.Leader)).ToArray();
     }
 
-    /// <summary>Adds a blank node that listens at an address with a known incarnation as a non-voting member. Usually the node does it itself: see <see cref="DqliteNodeOptions.Join"/>.</summary>
-    /// <param name="address">Where it listens, as host:port.</param>
+    /// <summary>Adds a blank node that is reached at an address, with a known incarnation as a non-voting member. Usually the node does it itself: see <see cref="DqliteNodeOptions.Join"/>.</summary>
+    /// <param name="address">Its <see cref="DqliteNode.Address"/>, where the other members reach it.</param>
     /// <param name="incarnation">Its <see cref="DqliteNode.Incarnation"/>.</param>
     /// <param name="cancellationToken">Abandons the wait; the change may still happen.</param>
     /// <returns>The number of the member.</returns>

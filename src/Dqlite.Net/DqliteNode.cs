@@ -43,7 +43,7 @@ public sealed class DqliteNode : IAsyncDisposable
     /// <summary>The number of this node, or 0 while it is blank (its cluster is not founded yet).</summary>
     public long Id => _starter.Runtime?.Node.Core.Id.Value ?? 0;
 
-    /// <summary>Where this node listens, with the port that the system chose; empty when it listens nowhere.</summary>
+    /// <summary>Where its peers reach this node, with the port that the system chose; empty when it listens nowhere.</summary>
     public string Address => _starter.Address;
 
     /// <summary>Identity of the data directory: 32 hexadecimal digits, random, made with the directory.</summary>

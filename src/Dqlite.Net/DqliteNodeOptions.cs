@@ -1,3 +1,4 @@
+using Dqlite.Net.Transport;
 using Microsoft.Extensions.Logging;
 
 namespace Dqlite.Net;
@@ -8,9 +9,15 @@ public sealed record DqliteNodeOptions
     /// <summary>Directory that this node alone owns; created when absent. Local disk, never a shared volume.</summary>
     public required string DataDirectory { get; init; }
 
-    /// <summary>Where this node listens for its peers, as host:port. Empty: a cluster of one that listens nowhere.
-    /// The address is part of the membership and stored; a restart may leave it empty.</summary>
+    /// <summary>Where its peers reach this node, as host:port, and where it listens unless <see cref="ListenAddress"/> says otherwise.
+    /// Empty: a cluster of one that listens nowhere. The address is part of the membership and stored; a restart may leave it empty.
+    /// Port 0 lets the system choose.</summary>
     public string Address { get; init; } = "";
+
+    /// <summary>Where this node listens, as host:port, when its peers reach it elsewhere: behind a port mapping, NAT or a proxy. Empty: at <see cref="Address"/>.
+    /// 0.0.0.0 is every IPv4 address of the machine, [::] every address, IPv4 included; both need <see cref="AllowInsecureNonLoopback"/>.
+    /// The port must be given. Nobody else sees it and it is not stored: give it at every start.</summary>
+    public string ListenAddress { get; init; } = "";
 
     /// <summary>The members that found a new cluster, as host:port, the same list on each of them; ignored once the node belongs to a cluster.</summary>
     public IReadOnlyList<string> Members { get; init; } = [];
@@ -106,6 +113,7 @@ public sealed record DqliteNodeOptions
         Require(PlainCommitTimeout > TimeSpan.Zero, nameof(PlainCommitTimeout), "must be positive");
         Require(MaxPipelinedEntries >= 1, nameof(MaxPipelinedEntries), "must be at least 1");
         Require(SegmentBytes >= 1 << 16, nameof(SegmentBytes), "must be at least 64 KiB");
+        ValidateAddresses();
         Require(Join.Length == 0 || Address.Length > 0, nameof(Join), "needs an Address that the members can reach this node at");
         if (Members.Count > 1 || (Members.Count == 1 && Address.Length > 0))
         {
@@ -114,6 +122,24 @@ public sealed record DqliteNodeOptions
             Require(Members.Count <= 99, nameof(Members), "has more than 99 members");
         }
     }
+
+    /// <summary>Whether an address belongs to <see cref="ListenAddress"/> shows only once it is known whether the directory has one.</summary>
+    private void ValidateAddresses()
+    {
+        RequireAddress(Address, nameof(Address));
+        RequireAddress(ListenAddress, nameof(ListenAddress));
+        if (Address.Length > 0)
+        {
+            var reached = PeerAddress.Parse(Address);
+            Require(!reached.IsWildcard, nameof(Address), $"'{Address}' is no address that peers can dial: give the one that they reach this node at, and set {nameof(ListenAddress)} to this one");
+            Require(reached.Port > 0 || ListenAddress.Length == 0, nameof(Address), $"'{Address}' has no port, which the system chooses only for a node without {nameof(ListenAddress)}");
+        }
+
+        Require(ListenAddress.Length == 0 || PeerAddress.Parse(ListenAddress).Port > 0, nameof(ListenAddress), $"'{ListenAddress}' has no port: whatever forwards to it must know one");
+    }
+
+    private static void RequireAddress(string address, string name) =>
+        Require(address.Length == 0 || PeerAddress.IsValid(address), name, $"'{address}' is not an address: write host:port or [IPv6]:port, for example 127.0.0.1:9001");
 
     private static void Require(bool condition, string name, string problem)
     {

@@ -43,6 +43,7 @@ internal sealed class NodeStarter
 
     public NodeLog Log { get; }
 
+    /// <summary>Where peers reach the node: what is stored, listed and told. It listens there unless the options say otherwise.</summary>
     public string Address { get; private set; }
 
     public string Incarnation { get; private set; } = "";
@@ -160,6 +161,11 @@ internal sealed class NodeStarter
         {
             Listen();
         }
+        else if (Options.ListenAddress.Length > 0)
+        {
+            throw new ArgumentException(
+                $"{nameof(Options.ListenAddress)} needs an {nameof(Options.Address)} that the other members reach this node at; the data directory has none stored.", nameof(Options.ListenAddress));
+        }
     }
 
     private void TakeStoredAddress(string stored)
@@ -179,7 +185,7 @@ internal sealed class NodeStarter
     {
         var transportOptions = new TransportOptions
         {
-            ListenAddress = Address,
+            ListenAddress = Options.ListenAddress.Length > 0 ? Options.ListenAddress : Address,
             AllowInsecureNonLoopback = Options.AllowInsecureNonLoopback,
             MaxMessageBytes = 32 << 20,
             Logger = GuardedLogger.Create(Options.LoggerFactory, "Dqlite.Net.Transport"),

@@ -16,7 +16,7 @@ internal enum PeerPurpose : byte
 /// <param name="ClusterId">32 lower-case hexadecimal digits, or empty when the node is blank.</param>
 /// <param name="NodeId">The node, or <see cref="NodeId.None"/> when it is blank.</param>
 /// <param name="Incarnation">Identity of its data directory: 32 lower-case hexadecimal digits.</param>
-/// <param name="Address">Where it listens, as host:port; empty when it listens nowhere.</param>
+/// <param name="Address">Where its peers reach it, as host:port; empty when it listens nowhere.</param>
 /// <param name="Purpose">What the connection is for. The dialling side decides; the answering side echoes it.</param>
 /// <param name="ProtocolVersion">Version of the messages that it speaks.</param>
 internal sealed record Hello(string ClusterId, NodeId NodeId, string Incarnation, string Address, PeerPurpose Purpose = PeerPurpose.Raft,

@@ -9,6 +9,9 @@ namespace Dqlite.Net.Transport;
 /// <param name="Port">The port; 0 lets the system choose, and only a listener may say so.</param>
 internal readonly record struct PeerAddress(string Host, int Port)
 {
+    /// <summary>Whether it stands for all addresses of a machine: fit to listen on, and not to be dialled.</summary>
+    public bool IsWildcard => IPAddress.TryParse(Host, out var address) && (address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any));
+
     /// <summary>Parses an address strictly.</summary>
     /// <param name="text">The text.</param>
     /// <exception cref="ArgumentException">It is not an address.</exception>

@@ -182,6 +182,12 @@ internal sealed class TcpPeerTransport : IPeerTransport
         {
             var endPoint = PeerAddress.Parse(text).Resolve(context.Options.AllowInsecureNonLoopback)[0];
             candidate = new Socket(endPoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+            if (endPoint.Address.Equals(IPAddress.IPv6Any))
+            {
+                // [::] is every address of the machine; .NET would leave those of IPv4 out.
+                candidate.DualMode = true;
+            }
+
             candidate.Bind(endPoint);
             candidate.Listen(ListenBacklog);
             var bound = (IPEndPoint)candidate.LocalEndPoint!;
@@ -199,7 +205,7 @@ internal sealed class TcpPeerTransport : IPeerTransport
             var remedy = exception.SocketErrorCode switch
             {
                 SocketError.AddressAlreadyInUse => "Another process, or another node of this one, listens there: stop it, or choose another address (port 0 lets the system choose).",
-                SocketError.AddressNotAvailable => "It is not an address of this machine: choose one that is.",
+                SocketError.AddressNotAvailable => "It is not an address of this machine: choose one that is. (Where peers reach the node at another address than its own, that is its Address, and this one its ListenAddress.)",
                 SocketError.AccessDenied => "It needs a privilege: choose a port of 1024 or more.",
                 _ => "Choose another address.",
             };

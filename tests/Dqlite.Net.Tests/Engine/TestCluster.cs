@@ -43,10 +43,16 @@ internal sealed class TestCluster : IAsyncDisposable
     public string DatabasePath(int position, string name = "app") => Path.Combine(DirectoryOf(position), "databases", name + ".db");
 
     /// <summary>Founds a cluster and waits for its leader.</summary>
-    public async Task<DqliteNode> FoundAsync(int count)
+    public Task<DqliteNode> FoundAsync(int count)
     {
         Reserve(count);
-        for (var i = 0; i < count; i++)
+        return FoundReservedAsync();
+    }
+
+    /// <summary>Founds a cluster of all that addresses are reserved for.</summary>
+    public async Task<DqliteNode> FoundReservedAsync()
+    {
+        for (var i = 0; i < _addresses.Count; i++)
         {
             await StartAsync(i);
         }

@@ -30,6 +30,16 @@ public sealed class ListenerTests
     }
 
     [Test]
+    public void The_wildcard_of_IPv6_takes_connections_over_IPv4_too()
+    {
+        Assume.That(System.Net.Sockets.Socket.OSSupportsIPv6, "this machine has no IPv6");
+        using var node = new TestNode(1, "[::]:0", options: new TransportOptions { AllowInsecureNonLoopback = true }).Start();
+        using var other = new TestNode(2).Start();
+        other.Transport.SetPeers([(node.Id, $"127.0.0.1:{PeerAddress.Parse(node.Address).Port}")]);
+        other.Events.Next<Connected>();
+    }
+
+    [Test]
     public void Other_addresses_are_not_dialled_either()
     {
         var logger = new ListLogger();
