@@ -16,8 +16,9 @@ internal static class Program
               Every round measures every series: the cluster by both APIs, plain SQLite with and without flushes, and the floor.
               --value-bytes is 100000 by default for blob; --rows is how many there are to read and update. --processes: one process per node instead of all in this one.
               --level and --on are for select: how fresh its reads must be, and on which nodes the clients are, in turn. Plain connections know linearizable and local.
-          load failover [--nodes 3] [--rounds 20] [--clients 4] [--how kill|silent|kill,silent] [--dir DIR]
-              Ends the leader's process (kill -9), or stops it with its sockets open (silent); time to the first write elsewhere.
+          load failover [--nodes 3] [--rounds 20] [--clients 4] [--how kill,silent,stop] [--dir DIR]
+              Loses the leader: ends its process (kill -9), cuts it off without a sign while it goes on (silent), or halts it with its sockets open (stop, SIGSTOP);
+              by default kill,silent. Time to the first write elsewhere. Fails when an acknowledged row is not there at the end.
           load restart [--megabytes 200,2048] [--dir DIR]
               A node that was killed with a large database: time to its first local read and to its first linearizable one.
           load catchup [--megabytes 200] [--dir DIR]

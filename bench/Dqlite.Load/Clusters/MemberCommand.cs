@@ -10,6 +10,7 @@ internal sealed class MemberCommand : IAsyncDisposable
 {
     public const string Name = "member";
     private const int WarmUpCommits = 300;
+    private static readonly DqliteNodeOptions Defaults = new() { DataDirectory = "." };
     private readonly UsageMeter _usage = new();
     private readonly DqliteNode _node;
     private ClusterDatabase? _database;
@@ -18,13 +19,22 @@ internal sealed class MemberCommand : IAsyncDisposable
 
     private MemberCommand(DqliteNode node) => _node = node;
 
-    /// <param name="words">Number of the node, directory of the cluster, addresses of all members.</param>
+    /// <summary>How long a leader may serve reads after it was last heard.</summary>
+    public static TimeSpan LeaseDuration => Defaults.LeaseDuration;
+
+    /// <param name="words">Number of the node, directory of the cluster, addresses of all members, and where the node listens, or nothing when that is its address.</param>
     public static async Task<int> RunAsync(string[] words)
     {
         var (id, directory, members) = (int.Parse(words[0], CultureInfo.InvariantCulture), Path.Combine(words[1], words[0]), words[2].Split(','));
         var isAlone = members.Length == 1;
         await WarmUpAsync(Path.Combine(words[1], $"warm-{id}"));
-        await using var node = await DqliteNode.StartAsync(new DqliteNodeOptions { DataDirectory = directory, Address = isAlone ? "" : members[id - 1], Members = isAlone ? [] : members });
+        await using var node = await DqliteNode.StartAsync(Defaults with
+        {
+            DataDirectory = directory,
+            Address = isAlone ? "" : members[id - 1],
+            ListenAddress = words[3],
+            Members = isAlone ? [] : members,
+        });
         await using var member = new MemberCommand(node);
         while (await Console.In.ReadLineAsync() is { } line)
         {
@@ -79,6 +89,8 @@ internal sealed class MemberCommand : IAsyncDisposable
                 MeasureRequest when _session is not null => Reply(await _session.MeasureAsync()),
                 CleanRequest => Reply(await CleanAsync()),
                 WriteRequest write => Reply(Write(write)),
+                AcknowledgedRequest acknowledged when _writers is not null => Reply(_writers.CountAfter(acknowledged.After)),
+                VerifyRequest when _writers is not null => Reply(await _writers.VerifyAsync()),
                 LargeTransactionRequest large => Reply(await LargeTransactionRun.RunAsync(_node, large)),
                 _ => throw new InvalidOperationException($"Unexpected request {request}."),
             };

@@ -14,7 +14,11 @@ internal sealed class MemberProcess : IAsyncDisposable
 
     public int Id => _process.Id;
 
-    public static MemberProcess Start(int id, string directory, string[] addresses)
+    /// <param name="id">Number of the node.</param>
+    /// <param name="directory">Of the cluster.</param>
+    /// <param name="addresses">Of all members.</param>
+    /// <param name="listenAddress">Where this one listens; empty when that is its address.</param>
+    public static MemberProcess Start(int id, string directory, string[] addresses, string listenAddress)
     {
         var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardInput = true, RedirectStandardOutput = true };
         if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet")
@@ -22,7 +26,7 @@ internal sealed class MemberProcess : IAsyncDisposable
             start.ArgumentList.Add(typeof(MemberProcess).Assembly.Location);
         }
 
-        foreach (var word in new[] { MemberCommand.Name, id.ToString(CultureInfo.InvariantCulture), directory, string.Join(',', addresses) })
+        foreach (var word in new[] { MemberCommand.Name, id.ToString(CultureInfo.InvariantCulture), directory, string.Join(',', addresses), listenAddress })
         {
             start.ArgumentList.Add(word);
         }

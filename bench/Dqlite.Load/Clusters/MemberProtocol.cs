@@ -12,6 +12,8 @@ namespace Dqlite.Load.Clusters;
 [JsonDerivedType(typeof(MeasureRequest), "measure")]
 [JsonDerivedType(typeof(CleanRequest), "clean")]
 [JsonDerivedType(typeof(WriteRequest), "write")]
+[JsonDerivedType(typeof(AcknowledgedRequest), "acknowledged")]
+[JsonDerivedType(typeof(VerifyRequest), "verify")]
 [JsonDerivedType(typeof(LargeTransactionRequest), "large")]
 internal abstract record MemberRequest;
 
@@ -36,6 +38,12 @@ internal sealed record CleanRequest : MemberRequest;
 /// <summary>From now on, writes whenever the node leads.</summary>
 internal sealed record WriteRequest(int Writers) : MemberRequest;
 
+/// <summary>How many rows its writers had acknowledged after a moment, by the clock of <see cref="System.Diagnostics.Stopwatch"/>: a number.</summary>
+internal sealed record AcknowledgedRequest(long After) : MemberRequest;
+
+/// <summary>Ends the writers; how many rows they had acknowledged, all of which are there: a number.</summary>
+internal sealed record VerifyRequest : MemberRequest;
+
 /// <summary>A large transaction: <see cref="LargeTransactionResult"/>. The node leads.</summary>
 internal sealed record LargeTransactionRequest(string Database, LargeTransaction Transaction) : MemberRequest;
 
@@ -53,7 +61,9 @@ internal sealed record LargeTransactionResult(double Seconds, double LongestComm
 internal sealed record MemberState(bool IsLeader, long AppliedIndex, long Term, long FirstWriteAt);
 
 /// <summary>An answer: a result, or why there is none.</summary>
-internal sealed record MemberReply<T>(T? Result, string? Error);
+/// <param name="Result">Left out when it is the default, so that an error can be read whatever was asked.</param>
+/// <param name="Error">Null when there is a result.</param>
+internal sealed record MemberReply<T>([property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)] T? Result, string? Error);
 
 /// <summary>A node's process could not do what it was asked, or has ended.</summary>
 internal sealed class MemberException(string message) : Exception(message);

@@ -1,4 +1,5 @@
 using Dqlite.Load.Operations;
+using Dqlite.Load.Partitions;
 using Dqlite.Net.Benchmarks;
 
 namespace Dqlite.Load.Clusters;
@@ -9,20 +10,25 @@ internal sealed class ProcessCluster : ICluster
     private static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(5);
     private readonly string _directory;
     private readonly string[] _addresses;
+    private readonly string[]? _listenAddresses;
     private readonly MemberProcess?[] _members;
 
-    private ProcessCluster(string directory, int count)
+    private ProcessCluster(string directory, int count, RelayNetwork? relays)
     {
         _directory = directory;
-        _addresses = LocalCluster.FreeAddresses(count);
+        _addresses = relays?.Addresses ?? LocalCluster.FreeAddresses(count);
+        _listenAddresses = relays?.ListenAddresses;
         _members = new MemberProcess?[count];
     }
 
     public IEnumerable<MemberProcess> Running => _members.OfType<MemberProcess>();
 
-    public static ProcessCluster Start(string directory, int count)
+    /// <param name="directory">Where all of them have their data.</param>
+    /// <param name="count">How many.</param>
+    /// <param name="relays">Through which they reach each other, or null: directly.</param>
+    public static ProcessCluster Start(string directory, int count, RelayNetwork? relays = null)
     {
-        var cluster = new ProcessCluster(directory, count);
+        var cluster = new ProcessCluster(directory, count, relays);
         for (var i = 0; i < count; i++)
         {
             cluster.StartMember(i);
@@ -33,7 +39,8 @@ internal sealed class ProcessCluster : ICluster
 
     public MemberProcess At(int position) => _members[position]!;
 
-    public MemberProcess StartMember(int position) => _members[position] = MemberProcess.Start(position + 1, _directory, _addresses);
+    public MemberProcess StartMember(int position) => _members[position] =
+        MemberProcess.Start(position + 1, _directory, _addresses, _listenAddresses?[position] ?? "");
 
     public async Task KillAsync(int position)
     {
