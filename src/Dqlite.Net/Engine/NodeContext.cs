@@ -12,15 +12,11 @@ namespace Dqlite.Net.Engine;
 /// </summary>
 internal sealed class NodeContext : INodeServices
 {
-    /// <summary>Addresses of nodes that dialled this one are remembered up to this number.</summary>
-    private const int MaxCallers = 64;
-
     private readonly List<(LogIndex Index, ClusterConfiguration Configuration)> _configurations;
     private readonly Action<Exception> _onFailure;
     private readonly Func<long> _clock;
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly Dictionary<NodeId, string> _callers = [];
-    private List<(NodeId Id, string Address)> _peers = [];
+    private readonly PeerBook _peers;
     private long _appliedIndex;
     private long _publishedLeaseNs;
     private bool _wasBehind;
@@ -44,6 +40,7 @@ internal sealed class NodeContext : INodeServices
         Log = parts.Services.Log;
         Observer = parts.Services.Observer;
         Telemetry = new NodeTelemetry(parts.Core.Id.Value);
+        _peers = new PeerBook(parts.Core.Id, Address, peers => Transport?.SetPeers(peers));
         _onFailure = onFailure;
         _configurations = [(parts.LogBase.ConfigurationIndex, parts.LogBase.Configuration)];
         _appliedIndex = parts.LogBase.Index.Value;
@@ -287,39 +284,12 @@ internal sealed class NodeContext : INodeServices
     }
 
     /// <summary>A node of this cluster has dialled this one, and says where it can be dialled itself.</summary>
-    public void OnAccepted(NodeId id, string address)
-    {
-        if (address.Length > 0 && id != Core.Id)
-        {
-            if (_callers.Count >= MaxCallers)
-            {
-                _callers.Clear();
-            }
+    public void OnAccepted(NodeId id, string address) => _peers.OnAccepted(id, address);
 
-            _callers[id] = address;
-            UpdatePeers();
-        }
-    }
+    /// <summary>This node votes for another one, or would.</summary>
+    public void OnVoteGranted(NodeId candidate) => _peers.OnVoteGranted(candidate);
 
-    /// <summary>
-    /// Whom to dial: the members; and the leader, if it is none of them: a node that replays an old log passes memberships of the past, in which
-    /// neither the leader that sends it nor the node itself need be, and must answer all the same.
-    /// </summary>
-    private void UpdatePeers()
-    {
-        var peers = Core.Configuration.Members.Where(member => member.Id != Core.Id && member.Address != Address).Select(member => (member.Id, member.Address)).ToList();
-        if (Core.Leader != NodeId.None && Core.Leader != Core.Id && Core.Configuration.Find(Core.Leader) is null && _callers.TryGetValue(Core.Leader, out var address))
-        {
-            peers.RemoveAll(peer => peer.Address == address);
-            peers.Add((Core.Leader, address));
-        }
-
-        if (!peers.SequenceEqual(_peers))
-        {
-            _peers = peers;
-            Transport?.SetPeers(peers);
-        }
-    }
+    private void UpdatePeers() => _peers.Set(Core.Configuration, Core.Leader);
 
     /// <summary>Entries were applied.</summary>
     public void OnApplied(long nowNs, RaftOutputs outputs)

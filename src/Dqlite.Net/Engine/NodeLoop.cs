@@ -262,6 +262,11 @@ internal sealed class NodeLoop
                 filled = append with { Entries = _node.ReadEntries(append.FirstIndex, append.LastIndex) };
             }
 
+            if (message is PreVoteResponse { Granted: true } or VoteResponse { Granted: true })
+            {
+                _node.OnVoteGranted(message.To);
+            }
+
             _node.Transport?.Send(message.To, new RaftPeerMessage(filled));
             CommitEvents.Log.Sent(message);
         }
