@@ -217,6 +217,7 @@ internal sealed partial class FaultInjector
             (node.Delays.DiskStuckUntilNs, node.Delays.LogStuckUntilNs, node.Delays.CheckpointStuckUntilNs) = (0, 0, 0);
             (node.Machine.CrashAtOperation, node.Machine.CrashNear) = (null, null);
             node.Machine.Resume();
+            node.WakeWorkers();
             node.Start();
         }
     }

@@ -60,7 +60,7 @@ internal sealed partial class FaultInjector
         await UntilAsync(IsCheckpointing, 6);
         if (!IsCheckpointing() || follower == cluster.Leader)
         {
-            follower.Delays.CheckpointStuckUntilNs = 0;
+            EndCheckpoints(follower);
             return;
         }
 
