@@ -52,6 +52,12 @@ public sealed partial class RaftCore
         outputs.TruncateFrom = null;
         outputs.ConfigurationChanged = true;
         SetCommit(index, outputs);
+        if (Role != RaftRole.Follower && !IsPromotable)
+        {
+            // The snapshot says that it is no voter; it came from a leader that this node no longer heard.
+            BecomeFollower(CurrentTerm, NodeId.None, outputs);
+        }
+
         if (Leader != NodeId.None)
         {
             Acknowledge(index, 0, long.MinValue, outputs);

@@ -113,6 +113,21 @@ public sealed class SnapshotTests
         Assert.That(() => lone.Core.Compact(I(1)), Throws.TypeOf<RaftInvariantException>());
     }
 
+    [Test]
+    public void R10_A_candidate_whose_snapshot_says_that_it_is_no_voter_stands_back()
+    {
+        // The stream began before the node lost its leader, and ends after that.
+        var lone = LoneCore.Follower(1);
+        lone.NowNs += 1_000_000_000;
+        lone.Tick(100);
+        Assert.That(lone.Core.Role, Is.EqualTo(RaftRole.PreCandidate));
+        lone.Do((core, now, outputs) => core.SnapshotInstalled(I(9), T(1), Voters(4).Without(N(1)), I(4), [new TermStart(T(1), I(1))], now, outputs));
+        Assert.That(lone.Core.Role, Is.EqualTo(RaftRole.Follower));
+        lone.NowNs += 1_000_000_000;
+        lone.Tick(100);
+        Assert.That(lone.Core.Role, Is.EqualTo(RaftRole.Follower), "nor does it campaign again");
+    }
+
     private static bool Install(LoneCore lone, long index, long term, params TermStart[] starts) => lone.Do((core, now, outputs) =>
         core.SnapshotInstalled(I(index), T(term), Voters(5), I(1), starts, now, outputs));
 }

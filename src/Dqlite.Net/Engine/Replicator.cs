@@ -129,7 +129,7 @@ internal sealed class Replicator(NodeContext node)
         ProposeParts(database, nowNs, outputs);
         while (database.Poll(node.Options.MaxPipelinedEntries, node.Options.MaxBatchBytes) is { } batch)
         {
-            if (EntryCodec.Pages(database.Id, database.ProposedIndex, batch, node.Options.MaxEntryBytes) is { } payload)
+            if (Encode(database, batch) is { } payload)
             {
                 Propose(database, batch, payload, nowNs, outputs);
             }
@@ -138,6 +138,20 @@ internal sealed class Replicator(NodeContext node)
                 database.BeginCut(batch);
                 ProposeParts(database, nowNs, outputs);
             }
+        }
+    }
+
+    /// <summary>One entry, or null when it would be too large. Reading the drafts may fail: they may lie in a file.</summary>
+    private byte[]? Encode(ReplicatedDatabase database, IDraftBatch batch)
+    {
+        try
+        {
+            return EntryCodec.Pages(database.Id, database.ProposedIndex, batch, node.Options.MaxEntryBytes);
+        }
+        catch
+        {
+            batch.Dispose();
+            throw;
         }
     }
 
