@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Dqlite.Net;
 using Dqlite.Net.Engine;
 using Dqlite.Net.Storage;
@@ -111,7 +112,7 @@ internal sealed class FullNode : INodeServices, IDisposable
         }
 
         var index = new LogIndex(Database.ProposedIndex + 1);
-        var payload = Alone(() => EntryCodec.Pages(Database.Id, Database.ProposedIndex, batch, int.MaxValue)!);
+        var payload = Alone(() => EntryCodec.Pages(Database.Id, Database.ProposedIndex, batch, int.MaxValue) ?? Whole(batch));
         Database.OnProposed(batch, index, new Term(batch.Term));
         _undecided.Add((new LogEntry(index, new Term(batch.Term), EntryKind.Application, payload), batch.LsnLast));
         return _undecided[^1].Entry;
@@ -265,5 +266,14 @@ internal sealed class FullNode : INodeServices, IDisposable
         var result = connection.Execute(op);
         connection.Commit();
         return result;
+    }
+
+    /// <summary>A large batch as one entry, which nodes would cut: of whole images it may have any number.</summary>
+    private byte[] Whole(IDraftBatch batch)
+    {
+        var payload = EntryCodec.AllocatePages(Database.Id, Database.ProposedIndex, batch.PageSize, batch.PageCount, batch.Pages, batch.Checksum);
+        MemoryMarshal.AsBytes(batch.PageNumbers).CopyTo(payload.AsSpan(EntryCodec.PagesHeaderSize));
+        batch.CopyImagesTo(0, batch.Pages, payload.AsSpan(EntryCodec.BodiesOffset(batch.Pages)));
+        return payload;
     }
 }
